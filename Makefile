@@ -1,0 +1,100 @@
+# Every task of the project. A bare `make` prints what there is.
+#
+# What a new machine needs: Go, make, a C compiler (for the race detector only)
+# and, for the Python parts, Python 3. All else comes as Go modules.
+
+#: build: the version that the binary reports
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
+#: demo: flags for `aof-nats demo`
+DEMO_FLAGS ?=
+#: test: packages
+PACKAGES ?= ./...
+#: test: time limit of one package
+TEST_TIMEOUT ?= 10m
+#: crash: how many seeds
+SEEDS ?= 2000
+#: crash: the first seed; one seed reproduces one failure
+FIRST_SEED ?= 1
+#: fuzz: for how long each target runs (30s, 5m, or a count: 100000x)
+FUZZTIME ?= 10s
+#: fuzz: which targets, a regular expression
+FUZZ ?= ^Fuzz
+#: bench: which benchmarks, a regular expression
+BENCH ?= .
+#: bench: packages
+BENCH_PACKAGES ?= ./engine ./engine/internal/segment ./manifest
+#: bench: how often each runs (benchstat wants 10)
+BENCH_COUNT ?= 1
+#: bench-peers: flags for benchmarks/cmd/peers
+PEERS_FLAGS ?=
+#: install: where to, as $(PREFIX)/bin
+PREFIX ?= /usr/local
+#: install: a folder to put before PREFIX, for packagers
+DESTDIR ?=
+
+GO ?= go
+LINTER := build/golangci-lint
+VERSION_FLAG := -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint lint-format lint-vet lint-golangci crash fuzz bench bench-peers install clean
+
+help: ## print this
+	@echo 'Usage: make TARGET [VARIABLE=value ...]'
+	@echo
+	@echo 'Targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'Variables:'
+	@awk '/^#: / { text = substr($$0, 4); next } \
+		text != "" { name = $$1; sub(/^[^=]*= */, ""); if (index($$0, "$$(")) $$0 = ""; \
+		printf "  %-14s %s%s\n", name, text, ($$0 == "" ? "" : " [" $$0 "]"); text = "" }' $(firstword $(MAKEFILE_LIST))
+
+# The version comes in by the linker and not from Go's own version-control
+# stamp, so that a build works in an unpacked archive and without git.
+build: ## build bin/aof-nats, a static binary
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -ldflags '$(VERSION_FLAG)' -o bin/aof-nats ./cmd/aof-nats
+
+demo: build ## build, then show every tier at work, with a crash in the middle
+	bin/aof-nats demo $(DEMO_FLAGS)
+
+test: ## run all tests under the race detector
+	$(GO) test -race -timeout $(TEST_TIMEOUT) $(PACKAGES)
+
+lint: lint-format lint-vet lint-golangci ## check format, go vet, golangci-lint
+
+lint-format:
+	@unformatted="$$(find . \( -name '.?*' -o -name build -o -name bin -o -name node_modules \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)" || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not gofmt's format (mend with gofmt -w):"; echo "$$unformatted"; exit 1; fi
+
+lint-vet:
+	$(GO) vet ./...
+
+# Always handed to go build, which knows better than file times whether the
+# linter is stale: it must be built by the same Go release as the code it reads.
+lint-golangci:
+	cd tools/lint && $(GO) build -buildvcs=false -o ../../$(LINTER) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(LINTER) run ./...
+
+# The seeds go by environment and not by flag: a package that does not define
+# a flag refuses it, so flags could not reach more than one package.
+crash: ## crash simulation, SEEDS seeds from FIRST_SEED on
+	@grep -qs '^func TestCrashSimulation(' engine/*_test.go || { echo 'crash: engine has no TestCrashSimulation' >&2; exit 1; }
+	AOF_CRASH_SEEDS=$(SEEDS) AOF_CRASH_FIRST_SEED=$(FIRST_SEED) $(GO) test ./engine -run '^TestCrashSimulation$$' -count=1 -timeout=0 -v
+
+fuzz: ## fuzz each decoder and parser for FUZZTIME
+	GO='$(GO)' .ci/fuzz run '$(FUZZTIME)' '$(FUZZ)'
+
+bench: ## benchmarks of the project, in the format of Go (benchstat reads it)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -timeout=0 $(BENCH_PACKAGES)
+
+bench-peers: ## the same work by this project and by its peers, side by side
+	cd benchmarks && $(GO) run ./cmd/peers $(PEERS_FLAGS)
+
+install: build ## install the binary, and aof2-admin as its second name
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 bin/aof-nats '$(DESTDIR)$(PREFIX)/bin/aof-nats'
+	ln -sf aof-nats '$(DESTDIR)$(PREFIX)/bin/aof2-admin'
+
+clean: ## remove what was built here (Go's own caches stay)
+	rm -rf bin build
