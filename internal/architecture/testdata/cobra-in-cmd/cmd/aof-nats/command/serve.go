@@ -1,0 +1,3 @@
+package command
+
+import "github.com/spf13/cobra"

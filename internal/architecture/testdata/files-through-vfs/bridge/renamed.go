@@ -1,0 +1,5 @@
+package bridge
+
+import files "os"
+
+func read() { files.ReadFile("credentials") } // want "os.ReadFile"

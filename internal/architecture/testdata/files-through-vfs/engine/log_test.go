@@ -1,0 +1,5 @@
+package engine
+
+import "os"
+
+func read() { os.ReadFile("segment") }

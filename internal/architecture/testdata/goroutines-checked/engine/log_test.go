@@ -1,0 +1,5 @@
+package engine
+
+import "testing"
+
+func TestAppend(t *testing.T) {}

@@ -1,0 +1,5 @@
+package manifest // want "manifest has tests but no TestMain"
+
+import "testing"
+
+func FuzzReader(f *testing.F) {}

@@ -1,0 +1,6 @@
+package engine_test
+
+import (
+	"github.com/aof-nats/aof-nats/engine"
+	"github.com/aof-nats/aof-nats/engine/enginetest"
+)

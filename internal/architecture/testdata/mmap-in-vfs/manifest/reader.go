@@ -1,0 +1,3 @@
+package manifest
+
+import mmap "github.com/edsrzf/mmap-go" // want "for internal/vfs and cshared only"

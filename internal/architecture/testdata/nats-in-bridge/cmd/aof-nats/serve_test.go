@@ -1,0 +1,3 @@
+package main
+
+import server "github.com/nats-io/nats-server/v2/server" // want "for bridge only"

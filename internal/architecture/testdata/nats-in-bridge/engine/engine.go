@@ -1,0 +1,6 @@
+package engine
+
+import (
+	"github.com/nats-io/nats.go/jetstream" // want "for bridge only"
+	"github.com/nats-iota/unrelated"
+)

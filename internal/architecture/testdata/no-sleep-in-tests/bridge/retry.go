@@ -1,0 +1,5 @@
+package bridge
+
+import "time"
+
+func retry() { time.Sleep(time.Second) }

@@ -1,0 +1,2 @@
+// The aof-nats binary.
+package main

@@ -1,0 +1,1 @@
+package main // want "no file says what package main is for"

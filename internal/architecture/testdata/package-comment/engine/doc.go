@@ -1,0 +1,2 @@
+// Package engine says what it is for.
+package engine

@@ -1,0 +1,1 @@
+package tests // want "package has tests only"

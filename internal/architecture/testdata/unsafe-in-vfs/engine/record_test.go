@@ -1,0 +1,3 @@
+package engine
+
+import "unsafe" // want "for internal/vfs and cshared only"

@@ -1,0 +1,3 @@
+package vfsother
+
+import "unsafe" // want "for internal/vfs and cshared only"
