@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/minio/crc64nvme"
+)
+
+// benchRecord is a record of 128 bytes of payload.
+func benchRecord() *Record {
+	return &Record{Subject: []byte("bench"), Payload: make([]byte, 128), Timestamp: 1}
+}
+
+func openBench(b *testing.B, opts LogOptions) *Log {
+	b.Helper()
+	e, err := Open(b.TempDir(), Options{HotBytesMax: 64 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	l, err := e.OpenLog("bench", opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l
+}
+
+// BenchmarkCopyAndChecksum is the limit that appends and reads are compared
+// with: 128 bytes copied and put through CRC-64.
+func BenchmarkCopyAndChecksum(b *testing.B) {
+	source, target := make([]byte, 128), make([]byte, 64<<20)
+	b.SetBytes(128)
+	var sum uint64
+	for i := range b.N {
+		at := i * 128 % len(target)
+		copy(target[at:], source)
+		sum = crc64nvme.Checksum(target[at : at+128])
+	}
+	binary.LittleEndian.PutUint64(target, sum)
+}
+
+// BenchmarkAppendWritten is the engine's append up to the return of the last
+// pwrite: one goroutine appends half a million records into a segment that has
+// taken as many before the clock starts. Seals and syncs are left out.
+func BenchmarkAppendWritten(b *testing.B) {
+	const count = 500_000
+	rec := benchRecord()
+	b.ReportAllocs()
+	for range b.N {
+		b.StopTimer()
+		l := openBench(b, LogOptions{SegmentBytesMin: 256 << 20, SegmentBytesMax: 256 << 20, UnflushedBytesMax: 1 << 30})
+		warm(b, l, rec)
+		appendWritten(b, l, rec, count)
+		b.StartTimer()
+		appendWritten(b, l, rec, count)
+		b.StopTimer()
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/record")
+}
+
+func appendWritten(b *testing.B, l *Log, rec *Record, count int) {
+	var last uint64
+	for range count {
+		last = appendBench(b, l, rec)
+	}
+	if err := l.Wait(b.Context(), last, Written); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkAppendSustained is the same with the default segments, seals and
+// syncs included.
+func BenchmarkAppendSustained(b *testing.B) {
+	l := openBench(b, LogOptions{})
+	rec := benchRecord()
+	warm(b, l, rec)
+	b.SetBytes(128)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var last uint64
+	for range b.N {
+		last = appendBench(b, l, rec)
+	}
+	if err := l.Wait(b.Context(), last, Durable); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func warm(b *testing.B, l *Log, rec *Record) {
+	b.Helper()
+	if _, err := l.AppendSync(b.Context(), rec); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func appendBench(b *testing.B, l *Log, rec *Record) uint64 {
+	for {
+		seq, err := l.Append(rec)
+		if err == nil {
+			return seq
+		}
+		if !errors.Is(err, ErrBackpressure) {
+			b.Fatal(err)
+		}
+		if err := l.awaitAdvance(b.Context(), Durable, l.durable.Load()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAppendSync is 64 goroutines that each wait for their record to be
+// durable. It reports how many records share a sync.
+func BenchmarkAppendSync(b *testing.B) {
+	for _, writers := range []int{1, 64} {
+		b.Run(map[int]string{1: "writers=1", 64: "writers=64"}[writers], func(b *testing.B) {
+			l := openBench(b, LogOptions{SegmentBytesMin: 64 << 20, SegmentBytesMax: 64 << 20})
+			warm(b, l, benchRecord())
+			b.ResetTimer()
+			began := time.Now()
+			var group sync.WaitGroup
+			for w := range writers {
+				share := b.N / writers
+				if w < b.N%writers {
+					share++
+				}
+				group.Go(func() { appendShare(b, l, share) })
+			}
+			group.Wait()
+			b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "acks/s")
+			b.ReportMetric(float64(l.committer.sync.Microseconds()), "sync-us")
+		})
+	}
+}
+
+func appendShare(b *testing.B, l *Log, count int) {
+	rec := benchRecord()
+	for range count {
+		if _, err := l.AppendSync(context.Background(), rec); err != nil {
+			b.Error(err)
+			return
+		}
+	}
+}
+
+// BenchmarkReadHot reads records of 128 bytes in order, verified and borrowed.
+func BenchmarkReadHot(b *testing.B) {
+	l := openBench(b, LogOptions{})
+	rec := benchRecord()
+	const count = 500_000
+	var last uint64
+	for range count {
+		last = appendBench(b, l, rec)
+	}
+	if err := l.Wait(b.Context(), last, Durable); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(128)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for done := 0; done < b.N; {
+		done += readBench(b, l, b.N-done)
+	}
+}
+
+func readBench(b *testing.B, l *Log, atMost int) (count int) {
+	r, err := l.NewReader(ReadOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for count < atMost {
+		if _, err := r.Next(context.Background()); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			b.Fatal(err)
+		}
+		count++
+	}
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return count
+}

@@ -1,0 +1,359 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+)
+
+// committer writes and syncs what appenders encode. One goroutine runs it; the
+// simulator calls step and tick itself. Its fields belong to that one caller.
+type committer struct {
+	log     *Log
+	spare   *commitBuffer
+	pending *commitBuffer // taken and not yet written whole
+	next    int           // the span of pending that is written next
+	current *segmentFile  // the segment that is written now, nil before the first
+	dirty   bool          // current has bytes that were written and not synced
+	since   int64         // when the first of them was written
+	marked  bool          // nothing is to be proved by a mark
+	stalled bool          // pending waits for a segment to go to
+	taken   uint64        // bytes encoded in what was taken so far
+	sync    time.Duration // smoothed time of a sync
+}
+
+// errStalled says that the next segment cannot be opened yet.
+var errStalled = errors.New("engine: the next segment is not ready")
+
+const (
+	// durableMarkDelay is how long a log is idle before a mark proves its end.
+	durableMarkDelay = time.Second
+	// stallRetry is how often a stalled committer looks whether there is room.
+	stallRetry  = 200 * time.Millisecond
+	idleForever = 365 * 24 * time.Hour
+)
+
+// run commits until the log closes or fails.
+func (c *committer) run() {
+	defer close(c.log.stopped)
+	timer := time.NewTimer(idleForever)
+	defer timer.Stop()
+	for {
+		for c.step() {
+		}
+		if c.log.ended() {
+			c.finish()
+			return
+		}
+		timer.Reset(c.idleTime())
+		select {
+		case <-c.log.wake:
+		case <-timer.C:
+			c.tick()
+		}
+	}
+}
+
+// ended reports whether the committer is to finish.
+func (l *Log) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failure != nil || l.mu.closing
+}
+
+// idleTime is how long the committer may sleep when nobody wakes it.
+func (c *committer) idleTime() time.Duration {
+	idle := time.Duration(idleForever)
+	switch {
+	case c.stalled || c.log.roomError() != nil:
+		idle = stallRetry
+	case c.dirty:
+		idle = max(0, c.untilFlush())
+	case !c.marked && c.current != nil:
+		idle = durableMarkDelay
+	}
+	return min(idle, c.log.untilSealByAge())
+}
+
+// step takes what is appended, writes it and syncs if that is wanted. It
+// reports whether it did anything.
+func (c *committer) step() bool {
+	c.log.announcePressure()
+	if c.log.failed() {
+		return false
+	}
+	if c.pending == nil {
+		c.gather()
+		c.take()
+	}
+	did := c.pending != nil
+	err := c.write()
+	stalled := errors.Is(err, errStalled)
+	if (err == nil || stalled) && c.wanted() {
+		did = true
+		err = c.syncAndPublish()
+	}
+	if err != nil && !errors.Is(err, errStalled) {
+		c.log.poison(err)
+	}
+	return did && err == nil && !stalled
+}
+
+// gather yields the processor while appenders still fill the buffer: those that
+// the last sync released come back within microseconds, and a sync that takes
+// them along saves them a whole round. A lone record sees no growth and goes at
+// once.
+func (c *committer) gather() {
+	if c.log.engine.opts.manual {
+		return
+	}
+	var deadline time.Time
+	for last := c.log.encodedBytesNow(); last > c.taken; {
+		runtime.Gosched()
+		now := c.log.encodedBytesNow()
+		if now == last {
+			return
+		}
+		last = now
+		if deadline.IsZero() {
+			deadline = time.Now().Add(c.sync / 8)
+		} else if time.Now().After(deadline) {
+			return
+		}
+	}
+}
+
+func (l *Log) encodedBytesNow() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.encoded
+}
+
+// take swaps the commit buffers, if anything was appended.
+func (c *committer) take() {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.signaled = false
+	buffer := l.mu.open
+	if buffer.empty() || l.mu.failure != nil {
+		return
+	}
+	l.mu.open, c.spare = c.spare, nil
+	l.mu.swappedSeq = buffer.lastSeq
+	if buffer.durable != nil {
+		l.mu.flight = append(l.mu.flight, buffer.durable)
+	}
+	c.taken = l.mu.encoded
+	c.pending, c.next = buffer, 0
+}
+
+// write writes what is left of the pending buffer, each span to its segment,
+// and opens the segments that begin with it. It returns errStalled, and goes on
+// at the next call, when a segment is not ready.
+func (c *committer) write() error {
+	buffer := c.pending
+	if buffer == nil {
+		return nil
+	}
+	for ; c.next < len(buffer.spans); c.next++ {
+		if err := c.writeSpan(&buffer.spans[c.next]); err != nil {
+			return err
+		}
+	}
+	c.log.publishWritten(buffer.lastSeq)
+	c.pending, c.spare = nil, buffer
+	buffer.recycle(&c.log.engine.blocks)
+	return nil
+}
+
+func (c *committer) writeSpan(span *span) error {
+	if span.segment != c.current {
+		if err := c.moveTo(span.segment); err != nil {
+			return err
+		}
+	}
+	s := c.current
+	if _, err := s.file.WriteAt(span.bytes, span.offset); err != nil {
+		return fmt.Errorf("write segment %d at %d: %w", s.id(), span.offset, err)
+	}
+	if !c.dirty {
+		c.since = c.log.now()
+	}
+	c.dirty, c.marked = true, false
+	s.lastSeq.Store(span.lastSeq)
+	s.writtenEnd.Store(span.offset + int64(len(span.bytes)))
+	if s.writtenEnd.Load() > s.tail.capacity/2 {
+		c.log.keeper.wantSuccessor(0)
+	}
+	return nil
+}
+
+// moveTo ends the current segment, whose records become durable first, and
+// opens the next one.
+func (c *committer) moveTo(next *segmentFile) error {
+	if c.dirty {
+		if err := c.syncCurrent(); err != nil {
+			return err
+		}
+		c.log.publishWritten(c.current.lastSeq.Load())
+		c.log.publishDurable(c.current.lastSeq.Load(), false)
+	}
+	err := c.log.keeper.activate(next)
+	c.stalled = errors.Is(err, errStalled)
+	c.log.setRolling(c.stalled)
+	if err != nil {
+		return err
+	}
+	c.current = next
+	return nil
+}
+
+// untilFlush is how long what is written may stay unsynced.
+func (c *committer) untilFlush() time.Duration {
+	return c.log.opts.FlushInterval - time.Duration(c.log.now()-c.since)
+}
+
+// wanted reports whether more is to become durable than is: because somebody
+// waits, too much is unsynced, or it has been for too long.
+func (c *committer) wanted() bool {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failure != nil || !c.dirty {
+		return false
+	}
+	if c.untilFlush() <= 0 {
+		return true
+	}
+	unflushed := int64(l.mu.encoded - l.flushed.Load())
+	return min(l.mu.demandSeq, l.written.Load()) > l.durable.Load() || unflushed > l.opts.UnflushedBytesMax/2
+}
+
+// syncCurrent makes everything written to the current segment durable.
+func (c *committer) syncCurrent() error {
+	s := c.current
+	end := s.writtenEnd.Load()
+	began := time.Now()
+	if err := s.file.SyncData(); err != nil {
+		return fmt.Errorf("sync segment %d: %w", s.id(), err)
+	}
+	c.sync += (time.Since(began) - c.sync) / 8
+	s.durableEnd.Store(end)
+	c.dirty = false
+	return nil
+}
+
+// syncAndPublish syncs and releases everybody who waits for what was written.
+func (c *committer) syncAndPublish() error {
+	l := c.log
+	whole := c.pending == nil
+	l.setSyncing(whole)
+	err := c.syncCurrent()
+	l.setSyncing(false)
+	if err != nil {
+		return err
+	}
+	if whole {
+		l.flushed.Store(c.taken)
+	}
+	l.publishDurable(c.current.lastSeq.Load(), whole)
+	if l.retired(c.current) {
+		l.keeper.poke()
+	}
+	return nil
+}
+
+// tick does what time asks of a log: it syncs what nobody waited for, then
+// proves the end of the records with a mark, and seals by age.
+func (c *committer) tick() {
+	l := c.log
+	switch {
+	case c.stalled || l.roomError() != nil:
+		l.keeper.poke()
+	case c.dirty:
+		if err := c.syncAndPublish(); err != nil {
+			l.poison(err)
+		}
+	case !c.marked && c.current != nil:
+		c.mark(segment.DurableMark)
+		c.marked = true
+	}
+	l.sealByAge()
+}
+
+// mark writes a mark pair behind the last record, syncs it and reports whether
+// it did: not while appends are under way, and not where there is no room.
+func (c *committer) mark(kind segment.ControlKind) bool {
+	if !c.encodeMark(kind) {
+		return false
+	}
+	c.take()
+	err := c.write()
+	if err == nil {
+		err = c.syncAndPublish()
+	}
+	if err != nil {
+		c.log.poison(err)
+	}
+	return err == nil
+}
+
+func (c *committer) encodeMark(kind segment.ControlKind) bool {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.mu.tail
+	if s == nil || s != c.current || c.pending != nil || !l.mu.open.empty() || l.mu.failure != nil || !s.tail.fits(0) {
+		return false
+	}
+	l.encodeMarkLocked(s, func(dst []byte) []byte {
+		return segment.AppendMarkPair(dst, s.tail.end, s.header.Salt, kind, l.appended.Load(), s.unsyncedAtTail(), l.now())
+	})
+	return true
+}
+
+// finish commits what is left, proves the end with a close mark and lets go. A
+// log whose last segment has no room for the mark is sealed instead.
+func (c *committer) finish() {
+	l := c.log
+	for c.step() {
+	}
+	if c.dirty && !l.failed() {
+		if err := c.syncAndPublish(); err != nil {
+			l.poison(err)
+		}
+	}
+	if c.pending != nil {
+		l.abandon()
+	}
+	if l.failed() || c.closedAlready() {
+		return
+	}
+	if !c.mark(segment.CloseMark) && !l.failed() {
+		l.retireTail()
+		l.keeper.poke()
+	}
+}
+
+// closedAlready reports whether the disk already says where the records end:
+// nothing was appended since the log was opened, or the last segment is sealed
+// or about to be.
+func (c *committer) closedAlready() bool {
+	return c.current == nil || c.log.retired(c.current) || !c.log.ownsEpoch()
+}
+
+func (l *Log) ownsEpoch() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochTaken
+}
+
+func (l *Log) setSyncing(syncing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.syncing = syncing
+}

@@ -1,0 +1,31 @@
+package engine
+
+// EventKind names a state change of a log.
+type EventKind string
+
+// The events of a log. Each is sent once per change of state.
+const (
+	EventLogCreated          EventKind = "log_created"
+	EventLogRecovered        EventKind = "log_recovered"
+	EventLogPoisoned         EventKind = "log_poisoned"
+	EventSegmentOpened       EventKind = "segment_opened"
+	EventSegmentSealed       EventKind = "segment_sealed"
+	EventSegmentQuarantined  EventKind = "segment_quarantined"
+	EventBackpressureEntered EventKind = "backpressure_entered"
+	EventBackpressureCleared EventKind = "backpressure_cleared"
+)
+
+// Event is one state change. Fields that do not belong to its kind are zero.
+type Event struct {
+	Kind         EventKind
+	Log          string
+	Time         int64 // nanoseconds since the Unix epoch
+	Segment      uint64
+	FirstSeq     uint64
+	LastSeq      uint64
+	Bytes        int64
+	Backpressure BackpressureKind
+	Refused      uint64 // appends refused since backpressure was entered
+	Recovery     *RecoveryReport
+	Err          error
+}

@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+)
+
+// Log is one append-only sequence of records. All methods are safe for
+// concurrent use.
+type Log struct {
+	engine *Engine
+	name   string
+	id     uint64
+	opts   LogOptions
+	paths  logLayout
+
+	defaultSubject []byte
+
+	// segments is the list that readers search: immutable, in order of id,
+	// replaced as a whole by the committer and by recovery.
+	segments atomic.Pointer[[]*segmentFile]
+
+	appended atomic.Uint64
+	written  atomic.Uint64
+	durable  atomic.Uint64
+
+	flushed   atomic.Uint64 // bytes encoded so far that are durable
+	subjects  subjectTracker
+	recovery  RecoveryReport
+	committer committer
+	keeper    maintainer
+	wake      chan struct{} // one pending signal for the committer
+	stopped   chan struct{} // closed when the committer has ended
+
+	// emitting is held while OnEvent runs.
+	emitting sync.Mutex
+
+	mu struct {
+		sync.Mutex
+		open    *commitBuffer // what appends go to
+		tail    *segmentFile  // where the next record goes; nil: a new segment
+		encoded uint64        // bytes encoded so far, for the unflushed limit
+
+		signaled   bool             // wake holds a signal that the committer has not yet taken
+		demandSeq  uint64           // somebody wants everything up to here durable
+		swappedSeq uint64           // last sequence that the committer has taken
+		syncing    bool             // a sync that covers swappedSeq is under way
+		flight     []chan struct{}  // closed when what was taken is durable
+		follow     [2]chan struct{} // closed at the next advance of durable, of written
+		pressure   pressure
+
+		dedup  *dedupIndex
+		lastID []byte // message id of the last record, empty if it had none
+
+		nextSegmentID uint64
+		nextCapacity  int64
+		epoch         uint64
+		epochTaken    bool // this owner has written its epoch
+		failure       error
+		closing       bool
+	}
+}
+
+// Watermarks are sequence numbers that only grow. Each is the last sequence for
+// which it holds; 0 means none.
+type Watermarks struct {
+	Appended uint64 // has a number, may be only in memory
+	Written  uint64 // in the page cache
+	Durable  uint64 // on stable storage
+	Cold     uint64 // in the object store
+	Trimmed  uint64 // removed by retention, up to here
+}
+
+func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
+	l := &Log{
+		engine: e, name: name, id: id, opts: opts, paths: newLogLayout(e.dir, name), defaultSubject: []byte(name),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	l.segments.Store(&[]*segmentFile{})
+	l.mu.open = new(commitBuffer)
+	l.committer.spare = new(commitBuffer)
+	l.mu.nextSegmentID = 1
+	l.mu.nextCapacity = opts.SegmentBytesMin
+	l.mu.dedup = newDedupIndex(opts.Dedup)
+	l.committer.log = l
+	l.keeper.log = l
+	l.subjects.log = l
+	return l
+}
+
+// start begins to commit what is appended.
+func (l *Log) start() {
+	if !l.hasTail() {
+		l.keeper.wantSuccessor(0)
+	}
+	if l.engine.opts.manual {
+		close(l.stopped)
+		return
+	}
+	go l.committer.run()
+}
+
+// Name is the log's name.
+func (l *Log) Name() string { return l.name }
+
+// ID is the random number that tells this log from any other of its name.
+func (l *Log) ID() uint64 { return l.id }
+
+// Watermarks returns the log's watermarks without taking a lock.
+func (l *Log) Watermarks() Watermarks {
+	return Watermarks{Appended: l.appended.Load(), Written: l.written.Load(), Durable: l.durable.Load()}
+}
+
+// watermark is the watermark of a level.
+func (l *Log) watermark(level Level) uint64 {
+	switch level {
+	case Written:
+		return l.written.Load()
+	case Durable:
+		return l.durable.Load()
+	default:
+		return 0
+	}
+}
+
+// Seal seals the active segment, if it holds records, and waits until it is
+// sealed on disk. The next append opens a new segment.
+func (l *Log) Seal(ctx context.Context) error {
+	l.mu.Lock()
+	tail := l.mu.tail
+	if err := l.usableLocked(); err != nil || tail == nil || tail.tail.records == 0 {
+		l.mu.Unlock()
+		return err
+	}
+	last := tail.tail.lastSeq
+	l.retireTailLocked()
+	l.mu.Unlock()
+	if err := l.Wait(ctx, last, Durable); err != nil {
+		return err
+	}
+	l.keeper.poke()
+	return l.keeper.awaitSealed(ctx, tail)
+}
+
+// retireTailLocked ends the active segment: the next record opens a new one.
+func (l *Log) retireTailLocked() {
+	if l.mu.tail != nil {
+		l.engine.unsealed.Add(-1)
+	}
+	l.mu.tail = nil
+}
+
+func (l *Log) retireTail() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retireTailLocked()
+}
+
+// setTailLocked makes s the active segment.
+func (l *Log) setTailLocked(s *segmentFile) {
+	l.engine.unsealed.Add(1)
+	l.mu.tail = s
+}
+
+// untilSealByAge is how long the active segment may still take records.
+func (l *Log) untilSealByAge() time.Duration {
+	if l.opts.SegmentAgeMax == 0 {
+		return idleForever
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.tail == nil || l.mu.tail.tail.records == 0 {
+		return idleForever
+	}
+	return max(0, l.opts.SegmentAgeMax-time.Duration(l.now()-l.mu.tail.tail.oldest))
+}
+
+// sealByAge ends the active segment when its first record is old enough.
+func (l *Log) sealByAge() {
+	if l.untilSealByAge() > 0 {
+		return
+	}
+	l.retireTail()
+	l.keeper.poke()
+}
+
+func (l *Log) hasTail() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.tail != nil
+}
+
+// signal makes the committer look.
+func (l *Log) signal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.signalLocked()
+}
+
+func (l *Log) failed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.failure != nil
+}
+
+// endError is why the log commits no more, nil while it does.
+func (l *Log) endError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.endedLocked()
+}
+
+// abandon gives up what was appended and found no room before the log closed.
+// It was never acknowledged.
+func (l *Log) abandon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failure == nil {
+		l.mu.failure = fmt.Errorf("%w: there was no room to write what was appended last", ErrClosed)
+	}
+}
+
+// usableLocked says why the log takes no appends, nil if it does.
+func (l *Log) usableLocked() error {
+	switch {
+	case l.mu.failure != nil:
+		return l.mu.failure
+	case l.mu.closing:
+		return ErrClosed
+	case l.engine.readOnly:
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// poison ends the log's life as a writer: nothing more is appended or
+// acknowledged. The first cause wins.
+func (l *Log) poison(cause error) {
+	l.mu.Lock()
+	first := l.mu.failure == nil
+	if first {
+		l.mu.failure = fmt.Errorf("%w: log %s: %w", ErrPoisoned, l.name, cause)
+	}
+	failure := l.mu.failure
+	waiters := l.takeWaitersLocked()
+	l.mu.Unlock()
+	for _, waiter := range waiters {
+		close(waiter)
+	}
+	l.keeper.wakeWaiters()
+	if first {
+		l.engine.opts.Logger.Error("log_poisoned", "group", "aof2.flush", "log", l.name, "error", cause)
+		l.emit(Event{Kind: EventLogPoisoned, Err: failure})
+	}
+}
+
+// Close writes what is appended, syncs it, marks the log as closed cleanly and
+// gives its files up. It returns the failure of a poisoned log. Readers of the
+// log end with ErrClosed. Calling it again returns nil.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.mu.closing {
+		l.mu.Unlock()
+		return nil
+	}
+	l.mu.closing = true
+	l.signalLocked()
+	l.mu.Unlock()
+	if l.engine.opts.manual && !l.engine.readOnly {
+		l.committer.finish()
+	}
+	if !l.engine.readOnly {
+		<-l.stopped
+	}
+	l.keeper.stop()
+	err := l.release()
+	l.engine.forget(l)
+	return err
+}
+
+// release closes what the log holds open, wakes everybody who waits, and
+// returns the log's failure.
+func (l *Log) release() error {
+	l.mu.Lock()
+	l.mu.closing = true
+	failures := []error{l.mu.failure}
+	waiters := l.takeWaitersLocked()
+	l.mu.Unlock()
+	for _, waiter := range waiters {
+		close(waiter)
+	}
+	failures = append(failures, l.keeper.discardSuccessor())
+	for _, s := range *l.segments.Load() {
+		failures = append(failures, s.closeFile())
+		if !l.engine.readOnly {
+			l.engine.hot.giveBack(s.bytes.Load())
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// emit sends an event with the log's name and the time filled in. It is never
+// called under Log.mu.
+func (l *Log) emit(event Event) {
+	l.emitting.Lock()
+	defer l.emitting.Unlock()
+	event.Log = l.name
+	event.Time = l.engine.opts.Now().UnixNano()
+	l.engine.opts.OnEvent(event)
+}
+
+// addSegment publishes a list that ends with s.
+func (l *Log) addSegment(s *segmentFile) {
+	old := *l.segments.Load()
+	list := make([]*segmentFile, 0, len(old)+1)
+	list = append(append(list, old...), s)
+	l.segments.Store(&list)
+}
+
+// capacityFor is the size of the segment after one of this size, and at least
+// large enough for records of so many bytes.
+func (l *Log) capacityFor(previous, recordBytes int64) int64 {
+	share := l.engine.hot.limit / (8 * max(1, l.engine.unsealed.Load()))
+	target := max(l.opts.SegmentBytesMin, min(l.opts.SegmentBytesMax, share))
+	capacity := min(target, 2*previous)
+	if previous == 0 {
+		capacity = min(target, l.opts.SegmentBytesMin)
+	}
+	for capacity < l.opts.SegmentBytesMax && !emptyTail(capacity).fits(recordBytes) {
+		capacity = min(2*capacity, l.opts.SegmentBytesMax)
+	}
+	return capacity
+}
+
+func emptyTail(capacity int64) *tail {
+	return &tail{capacity: capacity, end: segment.HeaderBytes}
+}
+
+// now is the engine's clock in nanoseconds.
+func (l *Log) now() int64 { return l.engine.opts.Now().UnixNano() }

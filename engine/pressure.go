@@ -1,0 +1,74 @@
+package engine
+
+import "time"
+
+// backpressureRetry is the hint in refusals.
+const backpressureRetry = 100 * time.Millisecond
+
+// pressure is what an appender may be refused for, beside the unflushed limit.
+// Log.mu guards it.
+type pressure struct {
+	noRoom  error // why no further segment can be opened, nil if one can
+	rolling bool  // the committer waits for the next segment
+
+	entered  BackpressureKind // appends have been refused with this kind; 0: none
+	refused  uint64           // since then
+	total    [len(backpressureNames)]uint64
+	announce []Event // changes of state that the committer has yet to tell
+}
+
+// refuseLocked counts a refusal and makes its error.
+func (l *Log) refuseLocked(kind BackpressureKind, full string, cause error) error {
+	p := &l.mu.pressure
+	p.total[kind]++
+	if p.entered != kind {
+		l.clearPressureLocked()
+		p.entered = kind
+		p.announce = append(p.announce, Event{Kind: EventBackpressureEntered, Backpressure: kind, Err: cause})
+		l.signalLocked()
+	}
+	p.refused++
+	return &BackpressureError{Log: l.name, Kind: kind, RetryAfter: backpressureRetry, Full: full, Cause: cause}
+}
+
+// clearPressureLocked notes that an append was admitted again.
+func (l *Log) clearPressureLocked() {
+	p := &l.mu.pressure
+	if p.entered == 0 {
+		return
+	}
+	p.announce = append(p.announce, Event{Kind: EventBackpressureCleared, Backpressure: p.entered, Refused: p.refused})
+	p.entered, p.refused = 0, 0
+	l.signalLocked()
+}
+
+// announcePressure tells the changes of state since the last call.
+func (l *Log) announcePressure() {
+	l.mu.Lock()
+	announce := l.mu.pressure.announce
+	l.mu.pressure.announce = nil
+	l.mu.Unlock()
+	for _, event := range announce {
+		l.emit(event)
+	}
+}
+
+// setNoRoom notes why no further segment can be opened, nil when one can.
+func (l *Log) setNoRoom(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.pressure.noRoom = cause
+}
+
+// roomError is why no further segment can be opened.
+func (l *Log) roomError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.pressure.noRoom
+}
+
+func (l *Log) setRolling(rolling bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.pressure.rolling = rolling
+}

@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+)
+
+// ReadOptions says where a reader begins, what it returns and where it ends. At
+// most one of the From fields is set; with none it begins at the first record.
+type ReadOptions struct {
+	FromSeq      uint64
+	FromTime     int64 // nanoseconds: the first record at which the maximum timestamp so far reaches it
+	FromRecordID RecordID
+	// ToSeq is the last sequence to return; 0: no such end.
+	ToSeq uint64
+	// Subjects are filters with NATS wildcards; a record that matches any is
+	// returned. None: all records.
+	Subjects []string
+	// Follow waits for new records at the end instead of returning io.EOF.
+	Follow bool
+	// Level is how safe a record must be to be returned: Durable or Written.
+	Level Level
+	// SkipDamaged is called for each damaged range, which is then skipped. Nil:
+	// Next returns the *DamageError and does not move on.
+	SkipDamaged func(*DamageError)
+}
+
+// Reader walks a log in order of sequence. It never returns a record that does
+// not verify, and never a record past the watermark of its level. It is for one
+// goroutine at a time; Close may be called from any goroutine only when Next
+// does not run.
+type Reader struct {
+	log     *Log
+	opts    ReadOptions
+	filters [][]byte
+
+	want   uint64 // the next sequence
+	from   int64  // timestamps before this are skipped until one reaches it
+	seg    *segmentFile
+	bytes  []byte // the pinned map of seg, or a copy where the map faulted
+	copied bool
+	offset int64
+	end    int64 // readable so far
+
+	ahead  verified
+	record *segment.Record // the one that was taken last, nil after damage
+	at     RecordID
+	closed bool
+}
+
+// verified is a run of records that were checked in one go: entering the guard
+// against faults once a record would cost as much as the check.
+type verified struct {
+	records [16]segment.Record
+	ends    [16]int64 // the offset behind each
+	next    int
+	count   int
+}
+
+func (v *verified) empty() bool { return v.next == v.count }
+
+func (v *verified) drop() { v.next, v.count = 0, 0 }
+
+// NewReader opens a reader. It must be closed. Errors: ErrInvalidOptions,
+// ErrTrimmed for a sequence that retention removed, ErrNotFound for a record id
+// that points at no record, ErrClosed.
+func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
+	r := &Reader{log: l, opts: opts}
+	if err := r.checkOptions(); err != nil {
+		return nil, err
+	}
+	var err error
+	switch {
+	case opts.FromRecordID != 0:
+		err = r.seekRecordID(opts.FromRecordID)
+	case opts.FromTime != 0:
+		err = r.seekTime(opts.FromTime)
+	default:
+		err = r.seekSeq(opts.FromSeq)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Reader) checkOptions() error {
+	starts := 0
+	for _, given := range []bool{r.opts.FromSeq != 0, r.opts.FromTime != 0, r.opts.FromRecordID != 0} {
+		if given {
+			starts++
+		}
+	}
+	if starts > 1 {
+		return invalidOption("give one of sequence, time and record id to read from")
+	}
+	if r.opts.Level == Cold {
+		return invalidOption("a reader's level is durable or written")
+	}
+	for _, filter := range r.opts.Subjects {
+		if filter == "" {
+			return invalidOption("a subject filter is empty")
+		}
+		r.filters = append(r.filters, []byte(filter))
+	}
+	return nil
+}
+
+// Next returns the next record. Its memory is borrowed until the next call. It
+// returns io.EOF at the end of what may be read (never when following), a
+// *DamageError for a range that does not verify, ctx's error, ErrPoisoned or
+// ErrClosed when a follower can get no more.
+func (r *Reader) Next(ctx context.Context) (Record, error) {
+	for {
+		if r.closed {
+			return Record{}, ErrClosed
+		}
+		if r.opts.ToSeq > 0 && r.want > r.opts.ToSeq {
+			return Record{}, io.EOF
+		}
+		ready, err := r.position(ctx)
+		if err != nil {
+			return Record{}, err
+		}
+		if !ready {
+			continue
+		}
+		if err := r.decode(); err != nil {
+			return Record{}, err
+		}
+		if r.accept() {
+			return r.borrow(), nil
+		}
+	}
+}
+
+// position makes sure that r.offset points at bytes that may be read. It
+// reports false when it moved and has to be asked again.
+func (r *Reader) position(ctx context.Context) (bool, error) {
+	if r.seg == nil {
+		return false, r.enter(ctx)
+	}
+	if !r.ahead.empty() || r.offset < r.end {
+		return true, nil
+	}
+	// What ends the segment is looked up before its end: the end is final by
+	// the time that the segment has a successor or a footer.
+	holder, ended := r.log.segmentFor(r.want), r.seg.ended()
+	r.end = r.seg.readableEnd(r.opts.Level)
+	if r.offset < r.end {
+		return true, nil
+	}
+	if holder != nil && holder != r.seg {
+		return false, r.leave()
+	}
+	if r.want <= r.seg.lastSeq.Load() && (ended || r.log.segmentAfter(r.seg) != nil) {
+		return false, r.damaged(r.extentAt())
+	}
+	return false, r.wait(ctx)
+}
+
+// wait waits until the watermark reaches the wanted sequence, or ends.
+func (r *Reader) wait(ctx context.Context) error {
+	if !r.opts.Follow {
+		return io.EOF
+	}
+	return r.log.awaitAdvance(ctx, r.opts.Level, r.want-1)
+}
+
+// enter pins the segment that holds the wanted sequence.
+func (r *Reader) enter(ctx context.Context) error {
+	if r.want > r.log.watermark(r.opts.Level) {
+		return r.wait(ctx)
+	}
+	s := r.log.segmentFor(r.want)
+	if s == nil {
+		return fmt.Errorf("%w: sequence %d", ErrTrimmed, r.want)
+	}
+	if s.unreadable {
+		return r.skip(r.log.damage(s, segment.Extent{End: s.bytes.Load(), FirstSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Damaged: true}))
+	}
+	return r.pin(s, func(index *segment.Index) int64 { return index.SeekSeq(r.want) }, r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq <= r.want }))
+}
+
+// pin maps s and goes to the offset that its index gives, or to active while
+// it has none.
+func (r *Reader) pin(s *segmentFile, seek func(*segment.Index) int64, active int64) error {
+	bytes, err := s.pin()
+	if err != nil {
+		return err
+	}
+	r.seg, r.bytes, r.copied, r.offset, r.end = s, bytes, false, active, s.readableEnd(r.opts.Level)
+	if s.seal.Load() == nil {
+		return nil
+	}
+	index, err := s.index(bytes)
+	if err != nil {
+		return err
+	}
+	r.offset = max(seek(index), segment.HeaderBytes)
+	return nil
+}
+
+// leave lets the segment go.
+func (r *Reader) leave() error {
+	s := r.seg
+	if s == nil {
+		return nil
+	}
+	r.seg, r.bytes, r.record = nil, nil, nil
+	r.ahead.drop()
+	return s.unpin()
+}
+
+// decode takes the next verified record and moves behind it.
+func (r *Reader) decode() error {
+	if r.ahead.empty() {
+		if err := r.verify(); err != nil {
+			return err
+		}
+	}
+	record := &r.ahead.records[r.ahead.next]
+	if r.ahead.empty() || record.Flags&segment.FlagControl == 0 && record.Seq > r.want {
+		return r.damaged(r.extentAt())
+	}
+	r.record, r.at = record, NewRecordID(r.seg.id(), r.offset)
+	r.offset = r.ahead.ends[r.ahead.next]
+	r.ahead.next++
+	return nil
+}
+
+// verify checks the records at r.offset, as many as fit in a run. None are
+// ready afterwards if the first one does not verify.
+func (r *Reader) verify() error {
+	fault := vfs.Guard(func() { r.ahead.fill(r.bytes[:min(r.end, int64(len(r.bytes)))], r.offset, r.seg.header.Salt) })
+	if fault == nil || r.ahead.count > 0 {
+		return nil
+	}
+	if err := r.copyAround(fault); err != nil {
+		return err
+	}
+	return r.verify()
+}
+
+func (v *verified) fill(bytes []byte, at int64, salt uint64) {
+	v.drop()
+	for v.count < len(v.records) && at < int64(len(bytes)) {
+		n, err := segment.DecodeRecord(bytes[at:], salt, &v.records[v.count])
+		if err != nil {
+			return
+		}
+		at += int64(n)
+		v.ends[v.count] = at
+		v.count++
+	}
+}
+
+// accept reports whether the decoded record is one to return.
+func (r *Reader) accept() bool {
+	if r.record == nil || r.record.Flags&segment.FlagControl != 0 || r.record.Seq < r.want {
+		return false
+	}
+	r.want = r.record.Seq + 1
+	if r.from != 0 {
+		if r.record.Timestamp < r.from {
+			return false
+		}
+		r.from = 0
+	}
+	if len(r.filters) == 0 {
+		return true
+	}
+	for _, filter := range r.filters {
+		if MatchSubject(filter, r.record.Subject) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Reader) borrow() Record {
+	return Record{
+		Seq: r.record.Seq, Timestamp: r.record.Timestamp, ExtID: r.record.ExtID,
+		Subject: r.record.Subject, Headers: r.record.Headers, Payload: r.record.Payload,
+		SnapshotBoundary: r.record.Flags&segment.FlagSnapshotBoundary != 0,
+	}
+}
+
+// RecordID is the place of the record that Next returned last.
+func (r *Reader) RecordID() RecordID { return r.at }
+
+// All iterates over Next until it returns io.EOF, which it leaves out, or
+// another error, which it yields last. Records are borrowed until the next
+// step.
+func (r *Reader) All(ctx context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for {
+			rec, err := r.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Close lets the pinned segment go. Records that are still borrowed become
+// invalid. Calling it again returns nil.
+func (r *Reader) Close() error {
+	r.closed = true
+	return r.leave()
+}
+
+// eachRecordAt visits every record from a sequence up to the level's watermark
+// and skips what is damaged: what is gone has no subject and no id.
+func (l *Log) eachRecordAt(from uint64, level Level, visit func(Record)) (err error) {
+	if from > l.watermark(level) {
+		return nil
+	}
+	r, err := l.NewReader(ReadOptions{FromSeq: from, Level: level, ToSeq: l.watermark(level), SkipDamaged: func(*DamageError) {}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, r.Close()) }()
+	for rec, err := range r.All(context.Background()) {
+		if err != nil {
+			return err
+		}
+		visit(rec)
+	}
+	return nil
+}
+
+func (l *Log) eachRecord(from uint64, visit func(Record)) error {
+	return l.eachRecordAt(from, Durable, visit)
+}
+
+func joinClose(err, closeErr error) error { return errors.Join(err, closeErr) }

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+)
+
+// A read-only log takes no lock and changes nothing: it serves what the bytes
+// on disk prove to be durable, while another process may be appending.
+
+// refresh lists the segments again and moves the watermarks.
+func (l *Log) refresh() error {
+	names, err := l.segmentNames()
+	if err != nil {
+		return err
+	}
+	known := make(map[uint64]*segmentFile)
+	for _, s := range *l.segments.Load() {
+		known[s.id()] = s
+	}
+	list := make([]*segmentFile, 0, len(names))
+	for i, name := range names {
+		s := known[name.id]
+		if s == nil || !s.ended() {
+			var next *segmentName
+			if i+1 < len(names) {
+				next = &names[i+1]
+			}
+			if s, err = l.look(name, next); err != nil {
+				return fmt.Errorf("read segment %d: %w", name.id, err)
+			}
+		}
+		list = append(list, s)
+	}
+	l.publishList(list)
+	return nil
+}
+
+// publishList makes a new list and its end visible.
+func (l *Log) publishList(list []*segmentFile) {
+	l.segments.Store(&list)
+	if len(list) == 0 {
+		return
+	}
+	last := max(l.durable.Load(), list[len(list)-1].lastSeq.Load())
+	l.appended.Store(last)
+	l.publishWritten(last)
+	l.publishDurable(last, true)
+}
+
+// look reads a segment as it is now.
+func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
+	found, err := l.examine(name)
+	if err != nil {
+		return nil, err
+	}
+	s := found.file
+	if found.footer != nil {
+		s.noteSealed(found.footer)
+		return s, nil
+	}
+	var known segment.Known
+	if next != nil {
+		known = segment.Known{LastSeq: next.baseSeq - 1, Complete: true}
+	}
+	if s.unreadable {
+		s.lastSeq.Store(max(known.LastSeq, name.baseSeq-1))
+		return s, nil
+	}
+	contents, err := l.readWhole(s)
+	if err != nil {
+		return nil, err
+	}
+	scan := segment.Scan(contents, s.header, known)
+	s.showDurable(contents, scan, known)
+	return s, nil
+}
+
+// showDurable lets readers see what lies below the point up to which a scan
+// proves everything durable.
+func (s *segmentFile) showDurable(contents []byte, scan segment.ScanResult, known segment.Known) {
+	limit := scan.DurableEnd
+	if known.Complete {
+		limit = scan.RecordsEnd
+	}
+	end, last := int64(segment.HeaderBytes), s.baseSeq()-1
+	for _, extent := range scan.Extents {
+		if extent.Offset >= limit {
+			break
+		}
+		if extent.Damaged || extent.End <= limit {
+			end, last = extent.End, max(last, extent.LastSeq)
+			continue
+		}
+		end, last = lastBefore(contents, s.header, extent, limit, last)
+	}
+	s.lastSeq.Store(last)
+	s.writtenEnd.Store(end)
+	s.durableEnd.Store(end)
+}
+
+// lastBefore is where the last record of a run ends that lies wholly below
+// limit, and the last sequence there.
+func lastBefore(contents []byte, header segment.Header, run segment.Extent, limit int64, last uint64) (int64, uint64) {
+	at := run.Offset
+	var record segment.Record
+	for at < limit {
+		n, err := segment.DecodeRecord(contents[at:run.End], header.Salt, &record)
+		if err != nil || at+int64(n) > limit {
+			break
+		}
+		at += int64(n)
+		last = max(last, record.Seq)
+	}
+	return at, last
+}

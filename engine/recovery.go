@@ -1,0 +1,321 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+)
+
+// Recovery turns what a crash left into a log that goes on. It is a function of
+// what is on disk, and everything that it concludes is durable before the log
+// serves, acknowledges or reports anything as absent. docs/segment-format.md
+// states the rules.
+
+// recovery is one run over the segments of a log.
+type recovery struct {
+	log    *Log
+	report *RecoveryReport
+	found  []*foundSegment
+}
+
+// foundSegment is a segment file as recovery sees it.
+type foundSegment struct {
+	name segmentName
+	file *segmentFile
+	// footer is what the end of the file says, nil if that does not verify.
+	footer *segment.Footer
+	// footerAt is the footer's offset.
+	footerAt int64
+	// epoch is the highest owner's number that stands inside.
+	epoch uint64
+}
+
+// recover opens the log for writing.
+func (l *Log) recover() error {
+	r := &recovery{log: l, report: &l.recovery}
+	if err := r.settleDirectory(); err != nil {
+		return err
+	}
+	if err := r.find(); err != nil {
+		return err
+	}
+	for i := range r.found {
+		if err := r.recoverSegment(i); err != nil {
+			return err
+		}
+	}
+	r.resume()
+	if err := l.rebuildDedup(); err != nil {
+		return fmt.Errorf("rebuild dedup window: %w", err)
+	}
+	if l.recovery.Eventful() {
+		l.engine.opts.Logger.Warn("log_recovered", "group", "aof2.flush", "log", l.name, "report", l.recovery)
+		l.emit(Event{Kind: EventLogRecovered, Recovery: &l.recovery})
+	}
+	return nil
+}
+
+// settleDirectory makes the names that a crash may have left pending durable,
+// then removes what was being prepared.
+func (r *recovery) settleDirectory() error {
+	fs, dir := r.log.engine.opts.FS, r.log.paths.segments
+	if err := fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("sync segments directory: %w", err)
+	}
+	entries, err := fs.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("list segments: %w", err)
+	}
+	swept := false
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), temporarySuffix) {
+			continue
+		}
+		if err := fs.Remove(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("sweep %s: %w", entry.Name(), err)
+		}
+		swept = true
+	}
+	if !swept {
+		return nil
+	}
+	if err := fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("sync segments directory: %w", err)
+	}
+	return nil
+}
+
+// find lists the segments in order and reads what each says of itself.
+func (r *recovery) find() error {
+	names, err := r.log.segmentNames()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		found, err := r.log.examine(name)
+		if err != nil {
+			return fmt.Errorf("examine segment %d: %w", name.id, err)
+		}
+		r.found = append(r.found, found)
+		r.log.engine.hot.adopt(found.file.bytes.Load())
+	}
+	return nil
+}
+
+// recoverSegment brings segment i into a state in which it may be served.
+func (r *recovery) recoverSegment(i int) error {
+	found := r.found[i]
+	s := found.file
+	if found.footer != nil && i < len(r.found)-2 {
+		// Two newer segments exist: its seal was durable before the second of
+		// them was opened.
+		s.noteSealed(found.footer)
+		r.log.addSegment(s)
+		return nil
+	}
+	contents, err := r.log.readWhole(s)
+	if err != nil {
+		return fmt.Errorf("read segment %d: %w", s.id(), err)
+	}
+	known := r.known(i)
+	if s.unreadable {
+		r.giveUp(s, int64(len(bytes.TrimRight(contents, "\x00"))), known)
+		return nil
+	}
+	scan := segment.Scan(contents, s.header, known)
+	r.reportDamage(s, scan)
+	found.epoch = lastEpoch(contents, s.header, scan.Extents)
+	s.file, err = r.log.engine.opts.FS.OpenReadWrite(s.path)
+	if err != nil {
+		return fmt.Errorf("open segment %d: %w", s.id(), err)
+	}
+	if err := r.settle(i, contents, scan, known); err != nil {
+		return fmt.Errorf("recover segment %d: %w", s.id(), err)
+	}
+	r.log.addSegment(s)
+	return nil
+}
+
+// known is what is proved about segment i before it is scanned.
+func (r *recovery) known(i int) segment.Known {
+	var known segment.Known
+	if footer := r.found[i].footer; footer != nil {
+		known = segment.Known{RecordsEnd: int64(footer.IndexOffset), LastSeq: footer.LastSeq, Complete: true}
+	}
+	if i+1 < len(r.found) {
+		last := r.found[i+1].name.baseSeq - 1
+		if !known.Complete || last < known.LastSeq {
+			known.LastSeq, known.Complete = last, true
+		}
+	}
+	return known
+}
+
+// settle makes the verified bytes of a segment durable and ends it, unless the
+// last owner closed it cleanly.
+func (r *recovery) settle(i int, contents []byte, scan segment.ScanResult, known segment.Known) error {
+	found := r.found[i]
+	s := found.file
+	if found.footer != nil {
+		return r.finishSeal(found, contents, scan)
+	}
+	if err := r.rewrite(s, contents, scan, known); err != nil {
+		return err
+	}
+	last := i == len(r.found)-1
+	if last && scan.Closed {
+		return r.continueSegment(s, contents, scan)
+	}
+	if err := r.quarantineCut(s, contents, scan); err != nil {
+		return err
+	}
+	return r.endSegment(s, contents, scan, last)
+}
+
+// rewrite writes the bytes that no sync is proved to have covered again, from
+// the copy that was verified: after a failed sync the page cache may hold bytes
+// that the disk does not.
+func (r *recovery) rewrite(s *segmentFile, contents []byte, scan segment.ScanResult, known segment.Known) error {
+	from := max(scan.DurableEnd, segment.HeaderBytes)
+	if !known.Complete && from < scan.RecordsEnd {
+		if _, err := s.file.WriteAt(contents[from:scan.RecordsEnd], from); err != nil {
+			return fmt.Errorf("rewrite tail: %w", err)
+		}
+		r.report.RewrittenBytes += scan.RecordsEnd - from
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync tail: %w", err)
+	}
+	return nil
+}
+
+// continueSegment takes the last segment of a cleanly closed log up again.
+func (r *recovery) continueSegment(s *segmentFile, contents []byte, scan segment.ScanResult) error {
+	index, sum := segment.BuildIndex(contents[:scan.RecordsEnd], s.header, scan.Extents)
+	decoded, err := segment.DecodeIndex(index)
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	s.tail = tail{
+		capacity: s.bytes.Load(), end: scan.RecordsEnd, lastSeq: scan.LastSeq, records: sum.Count,
+		maxTimestamp: sum.MaxTimestamp, oldest: sum.FirstTimestamp, frames: decoded.Frames(),
+	}
+	s.lastSeq.Store(scan.LastSeq)
+	s.writtenEnd.Store(scan.RecordsEnd)
+	s.durableEnd.Store(scan.RecordsEnd)
+	s.epoch = lastEpoch(contents, s.header, scan.Extents)
+	r.log.committer.current, r.log.committer.marked = s, true
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.log.setTailLocked(s)
+	return nil
+}
+
+// endSegment seals a segment for good behind what was kept of it: nothing is
+// ever appended behind a cut.
+func (r *recovery) endSegment(s *segmentFile, contents []byte, scan segment.ScanResult, last bool) error {
+	plan := sealing{
+		segment: s, extents: scan.Extents, recordsEnd: scan.RecordsEnd, lastSeq: scan.LastSeq,
+		hasMark: scan.Sealed, contents: contents,
+	}
+	s.epoch = lastEpoch(contents, s.header, scan.Extents)
+	if last && !scan.Sealed {
+		plan.flags = segment.FooterPartial
+	}
+	r.report.SealedSegments++
+	return r.log.seal(plan)
+}
+
+// giveUp keeps a segment whose header and footer are both gone: without its
+// salt nothing in it can be verified. The file stays as it is, all its
+// sequences answer with the damage, and the log goes on above them.
+func (r *recovery) giveUp(s *segmentFile, size int64, known segment.Known) {
+	last := known.LastSeq
+	if !known.Complete {
+		last = s.baseSeq() + uint64(max(1, size/segment.RecordBytesMin)) - 1
+	}
+	s.lastSeq.Store(last)
+	extent := segment.Extent{Offset: 0, End: size, FirstSeq: s.baseSeq(), LastSeq: last, Damaged: true}
+	r.report.Damaged = append(r.report.Damaged, r.log.damage(s, extent))
+	r.log.addSegment(s)
+}
+
+// lastEpoch is the highest owner's number in the verified records.
+func lastEpoch(contents []byte, header segment.Header, extents []segment.Extent) uint64 {
+	epoch := header.Epoch
+	for _, extent := range extents {
+		if extent.Damaged {
+			continue
+		}
+		var record segment.Record
+		for at := extent.Offset; at < extent.End; {
+			n, _ := segment.DecodeRecord(contents[at:extent.End], header.Salt, &record)
+			if n == 0 {
+				break
+			}
+			if marked, ok := record.MarkEpoch(); ok {
+				epoch = max(epoch, marked)
+			}
+			at += int64(n)
+		}
+	}
+	return epoch
+}
+
+// finishSeal makes a footer durable that was found behind the records: it may
+// be in the page cache only.
+func (r *recovery) finishSeal(found *foundSegment, contents []byte, scan segment.ScanResult) error {
+	s, footer := found.file, found.footer
+	index := contents[footer.IndexOffset:found.footerAt]
+	if segment.CRC64(index) != footer.IndexCRC64 {
+		block, _ := segment.BuildIndex(contents[:footer.IndexOffset], s.header, scan.Extents)
+		footer.IndexBytes, footer.IndexCRC64 = uint64(len(block)), segment.CRC64(block)
+		index = block
+	}
+	if err := r.log.writeFooter(s, append([]byte(nil), index...), *footer); err != nil {
+		return err
+	}
+	return s.closeFile()
+}
+
+// reportDamage turns damaged ranges into errors of the report.
+func (r *recovery) reportDamage(s *segmentFile, scan segment.ScanResult) {
+	for _, extent := range scan.Extents {
+		if extent.Damaged {
+			r.report.Damaged = append(r.report.Damaged, r.log.damage(s, extent))
+		}
+	}
+}
+
+// damage describes a damaged range of a segment.
+func (l *Log) damage(s *segmentFile, extent segment.Extent) *DamageError {
+	return &DamageError{
+		Log: l.name, Segment: s.id(), Path: s.path, Offset: extent.Offset, Bytes: extent.End - extent.Offset,
+		FirstSeq: extent.FirstSeq, LastSeq: extent.LastSeq, Reason: "records do not verify",
+	}
+}
+
+// resume sets the log's numbers behind everything that was found.
+func (r *recovery) resume() {
+	l := r.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var last uint64
+	for _, found := range r.found {
+		s := found.file
+		last = max(last, s.lastSeq.Load())
+		l.mu.nextSegmentID = max(l.mu.nextSegmentID, s.id()+1)
+		l.mu.epoch = max(l.mu.epoch, s.header.Epoch, found.epoch)
+		if found.footer != nil {
+			l.mu.epoch = max(l.mu.epoch, found.footer.Epoch)
+		}
+		l.mu.nextCapacity = max(l.mu.nextCapacity, l.capacityFor(s.bytes.Load(), 0))
+	}
+	l.appended.Store(last)
+	l.written.Store(last)
+	l.durable.Store(last)
+	l.mu.swappedSeq, l.mu.demandSeq = last, last
+}

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+)
+
+// RecoveryReport says what opening a log found and did.
+type RecoveryReport struct {
+	// Cut lists the tails that were never acknowledged and were cut.
+	Cut []CutReport
+	// Damaged lists the ranges of acknowledged bytes that do not verify.
+	Damaged []*DamageError
+	// RewrittenBytes counts verified bytes that were written and synced again
+	// because nothing proved that they were on the disk.
+	RewrittenBytes int64
+	// SealedSegments counts segments that recovery ended.
+	SealedSegments int
+}
+
+// CutReport is one tail that recovery cut.
+type CutReport struct {
+	Segment        uint64
+	Offset         int64
+	Bytes          int64
+	AtomicBatch    bool   // an incomplete atomic batch was cut
+	QuarantinePath string // where the bytes are kept
+}
+
+// Eventful reports whether recovery had to do more than open files.
+func (r *RecoveryReport) Eventful() bool {
+	return len(r.Cut) > 0 || len(r.Damaged) > 0 || r.SealedSegments > 0
+}
+
+// quarantineReason is the .reason.json beside quarantined bytes.
+type quarantineReason struct {
+	Reason      string    `json:"reason"`
+	Segment     uint64    `json:"segment"`
+	Offset      int64     `json:"offset"`
+	Bytes       int64     `json:"bytes"`
+	AtomicBatch bool      `json:"atomic_batch"`
+	Time        time.Time `json:"time"`
+}
+
+// quarantineCut keeps the bytes behind a cut and then makes them zeros on the
+// disk: the seal mark that is written there next must not mix with what is left
+// of a torn record, or a crash in the middle of it would look like damage.
+func (r *recovery) quarantineCut(s *segmentFile, contents []byte, scan segment.ScanResult) error {
+	if scan.Cut == nil {
+		return nil
+	}
+	l := r.log
+	end := min(scan.Cut.End, int64(len(contents)))
+	stem := filepath.Join(l.paths.quarantine, fmt.Sprintf("%020d_%020d_%020d", s.id(), scan.Cut.Offset, l.now()))
+	if err := vfs.WriteFileAtomic(s.fs, stem+".bytes", contents[scan.Cut.Offset:end]); err != nil {
+		return fmt.Errorf("quarantine cut bytes: %w", err)
+	}
+	reason := quarantineReason{
+		Reason: "torn tail: these bytes were written and never acknowledged as durable", Segment: s.id(),
+		Offset: scan.Cut.Offset, Bytes: end - scan.Cut.Offset, AtomicBatch: scan.Cut.Batch, Time: l.engine.opts.Now().UTC(),
+	}
+	if err := writeJSON(s.fs, stem+".reason.json", reason); err != nil {
+		return fmt.Errorf("quarantine cut bytes: %w", err)
+	}
+	r.report.Cut = append(r.report.Cut, CutReport{
+		Segment: s.id(), Offset: reason.Offset, Bytes: reason.Bytes, AtomicBatch: reason.AtomicBatch, QuarantinePath: stem + ".bytes",
+	})
+	torn := contents[scan.Cut.Offset:end]
+	clear(torn)
+	if _, err := s.file.WriteAt(torn, scan.Cut.Offset); err != nil {
+		return fmt.Errorf("clear cut bytes: %w", err)
+	}
+	if err := s.file.SyncData(); err != nil {
+		return fmt.Errorf("sync cleared bytes: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+)
+
+// sealing is what a seal needs to know about a segment whose records have
+// ended and are durable.
+type sealing struct {
+	segment    *segmentFile
+	extents    []segment.Extent
+	recordsEnd int64 // where the seal mark goes, or ended if there is one already
+	lastSeq    uint64
+	hasMark    bool
+	flags      uint32
+	// contents is the file as recovery read and verified it; nil: the seal
+	// reads the records itself.
+	contents []byte
+}
+
+// sealOldest seals a full segment and reports whether it did.
+func (k *maintainer) sealOldest(s *segmentFile) bool {
+	end := s.tail.end
+	plan := sealing{
+		segment: s, recordsEnd: end, lastSeq: s.tail.lastSeq,
+		extents: []segment.Extent{{Offset: segment.HeaderBytes, End: end, FirstSeq: s.baseSeq(), LastSeq: s.tail.lastSeq}},
+	}
+	if err := k.log.seal(plan); err != nil {
+		k.log.poison(err)
+		return false
+	}
+	k.log.forgetFrames(s)
+	k.wakeWaiters()
+	k.log.signal()
+	return true
+}
+
+// forgetFrames gives the sparse index of a sealed segment back: its index block
+// serves from now on.
+func (l *Log) forgetFrames(s *segmentFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.tail.frames = nil
+}
+
+// seal ends a segment on disk: seal mark, sync; index and footer behind it,
+// truncate, sync. Each step may be the last one before a crash: recovery goes
+// on from any of them.
+func (l *Log) seal(plan sealing) error {
+	s := plan.segment
+	if err := l.writeSealMark(&plan); err != nil {
+		return fmt.Errorf("seal segment %d: %w", s.id(), err)
+	}
+	index, footer, err := s.buildFooter(plan)
+	if err != nil {
+		return fmt.Errorf("seal segment %d: %w", s.id(), err)
+	}
+	if err := l.writeFooter(s, index, footer); err != nil {
+		return fmt.Errorf("seal segment %d: %w", s.id(), err)
+	}
+	if err := s.closeFile(); err != nil {
+		return fmt.Errorf("close segment %d: %w", s.id(), err)
+	}
+	l.emit(Event{
+		Kind: EventSegmentSealed, Segment: s.id(), FirstSeq: footer.FirstSeq, LastSeq: footer.LastSeq, Bytes: s.bytes.Load(),
+	})
+	return nil
+}
+
+func (l *Log) writeSealMark(plan *sealing) error {
+	if plan.hasMark {
+		return nil
+	}
+	s := plan.segment
+	mark := segment.AppendSealMark(nil, s.header.Salt, plan.lastSeq, 0, l.now())
+	if _, err := l.writeInside(s, mark, plan.recordsEnd); err != nil {
+		return fmt.Errorf("write seal mark: %w", err)
+	}
+	if err := s.file.SyncData(); err != nil {
+		return fmt.Errorf("sync seal mark: %w", err)
+	}
+	if plan.contents != nil {
+		plan.contents = append(plan.contents[:plan.recordsEnd], mark...)
+	}
+	plan.recordsEnd += int64(len(mark))
+	return nil
+}
+
+// writeInside writes where the file has blocks already; where damage left no
+// room the file grows, on a full disk out of the reserve.
+func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) (int, error) {
+	n, err := s.file.WriteAt(data, offset)
+	if !isNoSpace(err) {
+		return n, err
+	}
+	if err := l.engine.reserve.release(); err != nil {
+		return 0, err
+	}
+	return s.file.WriteAt(data, offset)
+}
+
+// buildFooter reads the records once more and describes them.
+func (s *segmentFile) buildFooter(plan sealing) (index []byte, footer segment.Footer, err error) {
+	if plan.contents != nil {
+		index, footer = s.describe(plan.contents, plan)
+		return index, footer, nil
+	}
+	bytes, err := s.pin()
+	if err != nil {
+		return nil, footer, err
+	}
+	fault := vfs.Guard(func() { index, footer = s.describe(bytes, plan) })
+	return index, footer, errors.Join(fault, s.unpin())
+}
+
+func (s *segmentFile) describe(bytes []byte, plan sealing) ([]byte, segment.Footer) {
+	records := bytes[:plan.recordsEnd]
+	index, sum := segment.BuildIndex(records, s.header, plan.extents)
+	return index, segment.Footer{
+		LogID: s.header.LogID, ID: s.header.ID, Salt: s.header.Salt, Epoch: max(s.epoch, s.header.Epoch), BaseSeq: s.header.BaseSeq,
+		Count: sum.Count, FirstSeq: s.header.BaseSeq, LastSeq: plan.lastSeq,
+		FirstTimestamp: sum.FirstTimestamp, MaxTimestamp: sum.MaxTimestamp,
+		FirstExtID: sum.FirstExtID, LastExtID: sum.LastExtID,
+		DurableBytes: uint64(plan.recordsEnd), SegmentCRC64: segment.CRC64(records),
+		IndexOffset: uint64(plan.recordsEnd), IndexBytes: uint64(len(index)), IndexCRC64: segment.CRC64(index),
+		Flags: segment.FooterSealed | plan.flags,
+	}
+}
+
+// writeFooter puts index and footer behind the records and ends the file there.
+func (l *Log) writeFooter(s *segmentFile, index []byte, footer segment.Footer) error {
+	var encoded [segment.FooterBytes]byte
+	footer.Encode(&encoded)
+	block := append(index, encoded[:]...)
+	recordsEnd := int64(footer.IndexOffset)
+	if _, err := l.writeInside(s, block, recordsEnd); err != nil {
+		return fmt.Errorf("write index and footer: %w", err)
+	}
+	size := recordsEnd + int64(len(block))
+	if err := s.file.Truncate(size); err != nil {
+		return fmt.Errorf("truncate: %w", err)
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync footer: %w", err)
+	}
+	l.engine.hot.giveBack(s.bytes.Swap(size) - size)
+	s.noteSealed(&footer)
+	return nil
+}

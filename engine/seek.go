@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+)
+
+// segmentFor is the segment that holds seq, or the first one behind a gap; nil
+// if seq lies before all of them.
+func (l *Log) segmentFor(seq uint64) *segmentFile {
+	list := *l.segments.Load()
+	i := sort.Search(len(list), func(i int) bool { return list[i].baseSeq() > seq })
+	if i == 0 {
+		return nil
+	}
+	return list[i-1]
+}
+
+// segmentAfter is the segment behind s, nil if s is the last.
+func (l *Log) segmentAfter(s *segmentFile) *segmentFile {
+	list := *l.segments.Load()
+	i := sort.Search(len(list), func(i int) bool { return list[i].id() > s.id() })
+	if i == len(list) {
+		return nil
+	}
+	return list[i]
+}
+
+// firstSeq is the first sequence that the log holds.
+func (l *Log) firstSeq() uint64 {
+	if list := *l.segments.Load(); len(list) > 0 {
+		return list[0].baseSeq()
+	}
+	return 1
+}
+
+// activeFrame is the offset of the last sparse entry of an unsealed segment
+// that before accepts.
+func (l *Log) activeFrame(s *segmentFile, before func(segment.Frame) bool) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	frames := s.tail.frames
+	i := sort.Search(len(frames), func(i int) bool { return !before(frames[i]) })
+	if i == 0 {
+		return segment.HeaderBytes
+	}
+	return frames[i-1].Offset
+}
+
+func (r *Reader) seekSeq(seq uint64) error {
+	first := r.log.firstSeq()
+	if seq != 0 && seq < first {
+		return fmt.Errorf("%w: sequence %d, the first kept is %d", ErrTrimmed, seq, first)
+	}
+	r.want = max(seq, first)
+	return nil
+}
+
+// seekTime goes to the first segment whose maximum timestamp reaches t.
+func (r *Reader) seekTime(t int64) error {
+	r.from = t
+	r.want = r.log.firstSeq()
+	for _, s := range *r.log.segments.Load() {
+		if s.unreadable {
+			continue
+		}
+		if footer := s.seal.Load(); footer != nil && (footer.MaxTimestamp < t || footer.Count == 0) {
+			continue
+		}
+		r.want = s.baseSeq()
+		active := r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq == s.baseSeq() || f.MaxTimestamp < t })
+		err := r.pin(s, func(index *segment.Index) int64 { return index.SeekTime(t) }, active)
+		if err != nil {
+			return err
+		}
+		return r.takeSeqAt()
+	}
+	r.want = r.log.watermark(r.opts.Level) + 1
+	return nil
+}
+
+// takeSeqAt makes the sequence of the record at the offset the wanted one.
+func (r *Reader) takeSeqAt() error {
+	record := r.peek()
+	if record != nil && record.Seq > r.want && record.Flags&segment.FlagControl == 0 {
+		r.want = record.Seq
+	} else if record == nil && r.offset > segment.HeaderBytes {
+		r.offset = segment.HeaderBytes // let the walk find the damage
+	}
+	return nil
+}
+
+// peek decodes the record at the offset, nil if it does not verify.
+func (r *Reader) peek() *segment.Record {
+	var record segment.Record
+	var err error
+	end := min(r.end, int64(len(r.bytes)))
+	if r.offset < segment.HeaderBytes || r.offset >= end {
+		return nil
+	}
+	fault := vfs.Guard(func() { _, err = segment.DecodeRecord(r.bytes[r.offset:end], r.seg.header.Salt, &record) })
+	if fault != nil || err != nil {
+		return nil
+	}
+	return &record
+}
+
+// seekRecordID goes to the record at a place.
+func (r *Reader) seekRecordID(id RecordID) error {
+	notFound := fmt.Errorf("%w: no record at segment %d, offset %d", ErrNotFound, id.Segment(), id.Offset())
+	list := *r.log.segments.Load()
+	i := sort.Search(len(list), func(i int) bool { return list[i].id() >= id.Segment() })
+	if i == len(list) || list[i].id() != id.Segment() || list[i].unreadable || id.Offset()%8 != 0 {
+		return notFound
+	}
+	if err := r.pin(list[i], func(*segment.Index) int64 { return id.Offset() }, id.Offset()); err != nil {
+		return err
+	}
+	record := r.peek()
+	if record == nil || record.Flags&segment.FlagControl != 0 {
+		return notFound
+	}
+	r.want = record.Seq
+	return nil
+}
+
+// extentAt is the damaged range at the reader's offset.
+func (r *Reader) extentAt() segment.Extent {
+	var extent segment.Extent
+	known := r.seg.known()
+	if !known.Complete {
+		known = segment.Known{RecordsEnd: r.end, LastSeq: r.seg.lastSeq.Load(), Complete: true}
+		if next := r.log.segmentAfter(r.seg); next == nil {
+			known.LastSeq = min(known.LastSeq, r.log.watermark(r.opts.Level))
+		}
+	}
+	find := func() { extent = segment.DamageAt(r.bytes, r.offset, r.seg.header, r.want, known) }
+	if fault := vfs.Guard(find); fault != nil && r.copyAround(fault) == nil {
+		find()
+	}
+	extent.Damaged = true
+	return extent
+}
+
+// damaged reports a range and, if that is asked for, skips it.
+func (r *Reader) damaged(extent segment.Extent) error {
+	damage := r.log.damage(r.seg, extent)
+	if err := r.skip(damage); err != nil {
+		return err
+	}
+	r.offset = max(extent.End, r.offset)
+	return nil
+}
+
+func (r *Reader) skip(damage *DamageError) error {
+	if damage.LastSeq >= r.want {
+		if r.opts.SkipDamaged == nil {
+			return damage
+		}
+		r.opts.SkipDamaged(damage)
+		r.want = damage.LastSeq + 1
+	}
+	r.record = nil
+	r.ahead.drop()
+	return nil
+}
+
+// copyAround replaces a map that faulted by a copy that was read piece by
+// piece: what cannot be read is zeros there, which no record verifies with.
+func (r *Reader) copyAround(fault error) error {
+	if r.copied {
+		return fault
+	}
+	contents, err := readPieces(r.seg.fs, r.seg.path, r.seg.bytes.Load())
+	if err != nil {
+		return errors.Join(fault, err)
+	}
+	r.bytes, r.copied = contents, true
+	return nil
+}
+
+// readPieces reads a file of which some pages cannot be read.
+func readPieces(fs vfs.FS, path string, size int64) (_ []byte, err error) {
+	const piece = 4096
+	file, err := fs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joinClose(err, file.Close()) }()
+	contents := make([]byte, size)
+	for at := int64(0); at < size; at += piece {
+		part := contents[at:min(at+piece, size)]
+		if n, err := file.ReadAt(part, at); err != nil {
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			clear(part[n:])
+		}
+	}
+	return contents, nil
+}

@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"context"
+	"sync"
+)
+
+// subjectTracker knows the last sequence of each subject that was appended to
+// the unsealed segments, so that expectations can be checked under the log's
+// lock. It costs nothing until the first expectation; what lies before comes
+// from the indexes of sealed segments, outside the lock.
+type subjectTracker struct {
+	log *Log
+
+	// loading is held while the unsealed segments are read once.
+	loading sync.Mutex
+
+	// Guarded by Log.mu.
+	enabled bool
+	loaded  bool
+	last    map[string]*uint64
+}
+
+// subjectsTrackedMax bounds the map; beyond it tracking starts anew.
+const subjectsTrackedMax = 1 << 20
+
+// subjectHistory is what the sealed segments say about a filter.
+type subjectHistory struct{ last uint64 }
+
+// noteLocked follows an append.
+func (t *subjectTracker) noteLocked(subject []byte, seq uint64) {
+	if !t.enabled {
+		return
+	}
+	if last := t.last[string(subject)]; last != nil {
+		*last = max(*last, seq)
+		return
+	}
+	t.addLocked(string(subject), seq)
+}
+
+func (t *subjectTracker) addLocked(subject string, seq uint64) {
+	if len(t.last) >= subjectsTrackedMax {
+		t.enabled, t.loaded, t.last = false, false, nil
+		return
+	}
+	t.last[subject] = &seq
+}
+
+// history prepares a check outside the log's lock. With tracking on, nothing
+// that is appended afterwards can be missed.
+func (t *subjectTracker) history(filter []byte) (subjectHistory, error) {
+	if err := t.load(); err != nil {
+		return subjectHistory{}, err
+	}
+	if isLiteral(filter) && t.tracked(filter) {
+		return subjectHistory{}, nil // the newest is known already
+	}
+	last, err := t.log.lastInSealed(filter)
+	return subjectHistory{last: last}, err
+}
+
+func (t *subjectTracker) tracked(subject []byte) bool {
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	return t.last[string(subject)] != nil
+}
+
+// load turns tracking on and reads what the unsealed segments hold already.
+func (t *subjectTracker) load() error {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	appended, loaded := t.enable()
+	if loaded {
+		return nil
+	}
+	if err := t.log.Wait(context.Background(), appended, Written); err != nil {
+		return err
+	}
+	from := appended + 1
+	for _, s := range *t.log.segments.Load() {
+		if s.seal.Load() == nil {
+			from = min(from, s.baseSeq())
+		}
+	}
+	err := t.log.eachRecordAt(from, Written, func(rec Record) {
+		t.log.mu.Lock()
+		defer t.log.mu.Unlock()
+		t.noteLocked(rec.Subject, rec.Seq)
+	})
+	if err != nil {
+		return err
+	}
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	t.loaded = t.enabled
+	return nil
+}
+
+func (t *subjectTracker) enable() (appended uint64, loaded bool) {
+	l := t.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !t.enabled {
+		t.enabled, t.loaded, t.last = true, false, make(map[string]*uint64)
+	}
+	return l.appended.Load(), t.loaded
+}
+
+// lastLocked is the last sequence of a filter.
+func (t *subjectTracker) lastLocked(filter []byte, history subjectHistory) uint64 {
+	last := history.last
+	if isLiteral(filter) {
+		if seq := t.last[string(filter)]; seq != nil {
+			last = max(last, *seq)
+		}
+		return last
+	}
+	for subject, seq := range t.last {
+		if *seq > last && MatchSubject(filter, []byte(subject)) {
+			last = *seq
+		}
+	}
+	return last
+}
+
+// lastInSealed is the last sequence of a filter in the sealed segments, 0 if
+// there is none.
+func (l *Log) lastInSealed(filter []byte) (uint64, error) {
+	list := *l.segments.Load()
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].seal.Load() == nil {
+			continue
+		}
+		last, err := l.lastInSegment(list[i], filter)
+		if last > 0 || err != nil {
+			return last, err
+		}
+	}
+	return 0, nil
+}
+
+func (l *Log) lastInSegment(s *segmentFile, filter []byte) (last uint64, err error) {
+	bytes, err := s.pin()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = joinClose(err, s.unpin()) }()
+	index, err := s.index(bytes)
+	if err != nil {
+		return 0, err
+	}
+	subjects, exact := index.Subjects()
+	if exact {
+		for subject := range subjects {
+			if subject.LastSeq > last && MatchSubject(filter, []byte(subject.Name)) {
+				last = subject.LastSeq
+			}
+		}
+		return last, nil
+	}
+	err = l.eachRecordAt(s.baseSeq(), Durable, func(rec Record) {
+		if rec.Seq <= s.lastSeq.Load() && MatchSubject(filter, rec.Subject) {
+			last = rec.Seq
+		}
+	})
+	return last, err
+}
