@@ -32,8 +32,8 @@ const (
 	// durableMarkDelay is how long a log is idle before a mark proves its end.
 	durableMarkDelay = time.Second
 	// stallRetry is how often a stalled committer looks whether there is room.
-	stallRetry  = 200 * time.Millisecond
-	idleForever = 365 * 24 * time.Hour
+	stallRetry                = 200 * time.Millisecond
+	idleForever time.Duration = 365 * 24 * time.Hour
 )
 
 // run commits until the log closes or fails.
@@ -66,7 +66,7 @@ func (l *Log) ended() bool {
 
 // idleTime is how long the committer may sleep when nobody wakes it.
 func (c *committer) idleTime() time.Duration {
-	idle := time.Duration(idleForever)
+	idle := idleForever
 	switch {
 	case c.stalled || c.log.roomError() != nil:
 		idle = stallRetry

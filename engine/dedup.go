@@ -21,9 +21,9 @@ type dedupIndex struct {
 }
 
 type dedupEntry struct {
-	print fingerprint
-	seq   uint64
-	time  int64
+	key  fingerprint
+	seq  uint64
+	time int64
 }
 
 type fingerprint [2]uint64
@@ -65,12 +65,12 @@ func (d *dedupIndex) add(id []byte, seq uint64, now int64) {
 	if d.newest-d.oldest == uint64(len(d.ring)) {
 		d.grow()
 	}
-	entry := dedupEntry{print: d.fingerprint(id), seq: seq, time: now}
+	entry := dedupEntry{key: d.fingerprint(id), seq: seq, time: now}
 	position := d.newest & uint64(len(d.ring)-1)
-	slot, found := d.find(entry.print)
+	slot, found := d.find(entry.key)
 	if found { // an id that left the window logically and came again
 		d.erase(slot)
-		slot, _ = d.find(entry.print)
+		slot, _ = d.find(entry.key)
 	}
 	d.ring[position] = entry
 	d.table[slot] = uint32(position) + 1
@@ -92,17 +92,17 @@ func (d *dedupIndex) at(number uint64) *dedupEntry {
 // drop forgets the oldest entry.
 func (d *dedupIndex) drop() {
 	position := d.oldest & uint64(len(d.ring)-1)
-	if slot, found := d.find(d.ring[position].print); found && uint64(d.table[slot]-1) == position {
+	if slot, found := d.find(d.ring[position].key); found && uint64(d.table[slot]-1) == position {
 		d.erase(slot)
 	}
 	d.oldest++
 }
 
 // find returns the slot of a fingerprint, or the free slot where it belongs.
-func (d *dedupIndex) find(print fingerprint) (slot int, found bool) {
+func (d *dedupIndex) find(key fingerprint) (slot int, found bool) {
 	mask := len(d.table) - 1
-	for slot = int(print[0]) & mask; d.table[slot] != 0; slot = (slot + 1) & mask {
-		if d.ring[d.table[slot]-1].print == print {
+	for slot = int(key[0]) & mask; d.table[slot] != 0; slot = (slot + 1) & mask {
+		if d.ring[d.table[slot]-1].key == key {
 			return slot, true
 		}
 	}
@@ -114,7 +114,7 @@ func (d *dedupIndex) erase(slot int) {
 	mask := len(d.table) - 1
 	hole := slot
 	for next := (hole + 1) & mask; d.table[next] != 0; next = (next + 1) & mask {
-		home := int(d.ring[d.table[next]-1].print[0]) & mask
+		home := int(d.ring[d.table[next]-1].key[0]) & mask
 		if (next-home)&mask >= (next-hole)&mask {
 			d.table[hole] = d.table[next]
 			hole = next
@@ -136,7 +136,7 @@ func (d *dedupIndex) grow() {
 	d.ring, d.oldest, d.newest = ring, 0, count
 	d.table = make([]uint32, 2*len(ring))
 	for position := range count {
-		slot, _ := d.find(d.ring[position].print)
+		slot, _ := d.find(d.ring[position].key)
 		d.table[slot] = uint32(position) + 1
 	}
 }

@@ -149,7 +149,8 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	}
 	log := newLog(e, name, id, opts)
 	if e.readOnly {
-		return log, log.refresh()
+		err := log.refresh()
+		return log, err
 	}
 	if err := log.recover(); err != nil {
 		return nil, errors.Join(err, log.release())
@@ -272,7 +273,7 @@ func (e *Engine) markClosed() (was bool) {
 func randomID() uint64 {
 	var b [8]byte
 	for {
-		rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails
+		_, _ = rand.Read(b[:]) // never fails
 		if id := binary.LittleEndian.Uint64(b[:]); id != 0 {
 			return id
 		}

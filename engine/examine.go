@@ -44,8 +44,7 @@ func (l *Log) examine(name segmentName) (*foundSegment, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.readEnds(file, found)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(l.readEnds(file, found), file.Close()); err != nil {
 		return nil, err
 	}
 	s.lastSeq.Store(s.baseSeq() - 1)

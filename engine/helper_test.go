@@ -14,9 +14,10 @@ import (
 
 // openTest opens an engine on fs and closes it when the test ends, checking
 // that no file and no map stays open.
-func openTest(t *testing.T, dir string, opts Options) *Engine {
+func openTest(t *testing.T, dir string) *Engine {
 	t.Helper()
-	e, err := Open(dir, opts)
+	disk := vfs.OS()
+	e, err := Open(dir, Options{FS: disk})
 	if err != nil {
 		t.Fatalf("open engine: %v", err)
 	}
@@ -24,6 +25,7 @@ func openTest(t *testing.T, dir string, opts Options) *Engine {
 		if err := e.Close(); err != nil && !errors.Is(err, ErrPoisoned) {
 			t.Errorf("close engine: %v", err)
 		}
+		wantNothingOpen(t, disk)
 	})
 	return e
 }

@@ -9,7 +9,7 @@ func TestRecordsSurviveACleanReopen(t *testing.T) {
 	dir := t.TempDir()
 	const rounds, each = 4, 200
 	for round := range rounds {
-		e := openTest(t, dir, Options{})
+		e := openTest(t, dir)
 		l := openLogTest(t, e, LogOptions{})
 		wantRecords(t, readAll(t, l, ReadOptions{}), 1, round*each)
 		if l.recovery.Eventful() {
@@ -20,7 +20,7 @@ func TestRecordsSurviveACleanReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e := openTest(t, dir, Options{})
+	e := openTest(t, dir)
 	l := openLogTest(t, e, LogOptions{})
 	if n := len(l.State().Segments); n != 1 {
 		t.Fatalf("%d segments, want the one that each owner continued", n)
@@ -32,7 +32,7 @@ func TestRecordsSurviveACleanReopen(t *testing.T) {
 
 func TestSegmentsRollOverAndSeal(t *testing.T) {
 	dir := t.TempDir()
-	e := openTest(t, dir, Options{})
+	e := openTest(t, dir)
 	l := openLogTest(t, e, LogOptions{SegmentBytesMin: 64 << 10, SegmentBytesMax: 128 << 10})
 	const count = 6000
 	appendMany(t, l, 1, count)
@@ -46,7 +46,7 @@ func TestSegmentsRollOverAndSeal(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	e = openTest(t, dir, Options{})
+	e = openTest(t, dir)
 	l = openLogTest(t, e, LogOptions{SegmentBytesMin: 64 << 10, SegmentBytesMax: 128 << 10})
 	wantRecords(t, readAll(t, l, ReadOptions{}), 1, count)
 	appendMany(t, l, count+1, 10)
@@ -78,7 +78,7 @@ func TestSegmentsRollOverAndSeal(t *testing.T) {
 }
 
 func TestConcurrentAppendersGetDenseSequences(t *testing.T) {
-	e := openTest(t, t.TempDir(), Options{})
+	e := openTest(t, t.TempDir())
 	l := openLogTest(t, e, LogOptions{SegmentBytesMin: 64 << 10, SegmentBytesMax: 1 << 20})
 	const writers, each = 16, 300
 	errs := make(chan error, writers)

@@ -310,7 +310,8 @@ func (k *maintainer) stop() {
 	k.mu.stopped = true
 	k.mu.Unlock()
 	k.done.Wait()
-	for k.log.sealable() != nil && k.step() {
+	for more := true; more; {
+		more = k.log.sealable() != nil && k.step()
 	}
 	k.wakeWaiters()
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
@@ -77,7 +78,7 @@ func (l *Log) writeSealMark(plan *sealing) error {
 	}
 	s := plan.segment
 	mark := segment.AppendSealMark(nil, s.header.Salt, plan.lastSeq, 0, l.now())
-	if _, err := l.writeInside(s, mark, plan.recordsEnd); err != nil {
+	if err := l.writeInside(s, mark, plan.recordsEnd); err != nil {
 		return fmt.Errorf("write seal mark: %w", err)
 	}
 	if err := s.file.SyncData(); err != nil {
@@ -92,15 +93,16 @@ func (l *Log) writeSealMark(plan *sealing) error {
 
 // writeInside writes where the file has blocks already; where damage left no
 // room the file grows, on a full disk out of the reserve.
-func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) (int, error) {
-	n, err := s.file.WriteAt(data, offset)
+func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) error {
+	_, err := s.file.WriteAt(data, offset)
 	if !isNoSpace(err) {
-		return n, err
+		return err
 	}
 	if err := l.engine.reserve.release(); err != nil {
-		return 0, err
+		return err
 	}
-	return s.file.WriteAt(data, offset)
+	_, err = s.file.WriteAt(data, offset)
+	return err
 }
 
 // buildFooter reads the records once more and describes them.
@@ -135,9 +137,9 @@ func (s *segmentFile) describe(bytes []byte, plan sealing) ([]byte, segment.Foot
 func (l *Log) writeFooter(s *segmentFile, index []byte, footer segment.Footer) error {
 	var encoded [segment.FooterBytes]byte
 	footer.Encode(&encoded)
-	block := append(index, encoded[:]...)
+	block := slices.Concat(index, encoded[:])
 	recordsEnd := int64(footer.IndexOffset)
-	if _, err := l.writeInside(s, block, recordsEnd); err != nil {
+	if err := l.writeInside(s, block, recordsEnd); err != nil {
 		return fmt.Errorf("write index and footer: %w", err)
 	}
 	size := recordsEnd + int64(len(block))

@@ -135,7 +135,7 @@ func readingEndsWithEOF(t *testing.T, fsys vfs.FS, root string) {
 	} {
 		p := make([]byte, c.length)
 		n, err := file.ReadAt(p, c.offset)
-		if string(p[:n]) != c.want || err != c.err {
+		if string(p[:n]) != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%d+%d: got %q, %v", c.offset, c.length, p[:n], err)
 		}
 	}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"syscall"
@@ -21,7 +22,7 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 	missing := false
 	if !m.mu.halted {
 		_, err := m.findLocked(name)
-		missing = err == syscall.ENOENT
+		missing = errors.Is(err, syscall.ENOENT)
 	}
 	m.mu.Unlock()
 	if missing {
@@ -41,7 +42,7 @@ func (m *Mem) takeLockLocked(name string) (*memLock, error) {
 		return nil, ErrHalted
 	}
 	node, err := m.findFileLocked(name)
-	if err == syscall.ENOENT {
+	if errors.Is(err, syscall.ENOENT) {
 		if err := m.stepLocked(); err != nil {
 			return nil, err
 		}

@@ -86,12 +86,12 @@ func change(t *testing.T, fsys vfs.FS, name string, random *rand.Rand) []string 
 func TestSimulatedDiskAnswersLikeARealOne(t *testing.T) {
 	for seed := range uint64(20) {
 		root := t.TempDir()
-		real := history(t, vfs.OS(), root, rand.New(rand.NewPCG(seed, 0)), 100)
+		onDisk := history(t, vfs.OS(), root, rand.New(rand.NewPCG(seed, 0)), 100)
 		disk := vfs.NewMem(seed)
 		simulated := history(t, disk, "/", rand.New(rand.NewPCG(seed, 0)), 100)
-		for i := range real {
-			if real[i] != simulated[i] {
-				t.Fatalf("seed %d: answer %d is %.200s, simulated %.200s", seed, i, real[i], simulated[i])
+		for i := range onDisk {
+			if onDisk[i] != simulated[i] {
+				t.Fatalf("seed %d: answer %d is %.200s, simulated %.200s", seed, i, onDisk[i], simulated[i])
 			}
 		}
 		checkNothingOpen(t, disk)

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -242,7 +243,7 @@ func (m *Mem) directoryExists(path string) (bool, error) {
 		return false, ErrHalted
 	}
 	_, err := m.findDirectoryLocked(path)
-	if err == syscall.ENOENT {
+	if errors.Is(err, syscall.ENOENT) {
 		return false, nil
 	}
 	return err == nil, err

@@ -112,7 +112,7 @@ func (o *osFS) Usage(dir string) (Usage, error) {
 func closeDescriptor(fd int) error {
 	// The descriptor is gone even if the call was interrupted: repeating it
 	// could close somebody else's file.
-	if err := unix.Close(fd); err != nil && err != unix.EINTR {
+	if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EINTR) {
 		return err
 	}
 	return nil
@@ -120,7 +120,7 @@ func closeDescriptor(fd int) error {
 
 func repeatInterrupted(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -71,7 +72,7 @@ func lockDescriptor(fd int) (fileIdentity, error) {
 	err := repeatInterrupted(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if err != nil {
 		releaseInProcess(id)
-		if err == unix.EWOULDBLOCK {
+		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = ErrLocked
 		}
 		return fileIdentity{}, err

@@ -59,7 +59,7 @@ func TestLockIsRefusedToAnotherProcess(t *testing.T) {
 func lockInChild() int {
 	_, err := vfs.OS().Lock(filepath.Join(os.Getenv(childDirectory), "LOCK"))
 	if !errors.Is(err, vfs.ErrLocked) {
-		return childReport(fmt.Errorf("got %v, want %v", err, vfs.ErrLocked))
+		return childReport(fmt.Errorf("got %w, want %w", err, vfs.ErrLocked))
 	}
 	return 0
 }
@@ -116,17 +116,17 @@ func writeWithFileSizeLimit() int {
 	}
 	n, err := file.WriteAt(make([]byte, 2<<20), 4096)
 	if n != 1<<20-4096 || !errors.Is(err, syscall.EFBIG) {
-		return childReport(fmt.Errorf("wrote %d bytes: %v", n, err))
+		return childReport(fmt.Errorf("wrote %d bytes: %w", n, err))
 	}
 	if err := file.Truncate(5000); err != nil {
 		return childReport(err)
 	}
 	for _, how := range []vfs.Allocation{vfs.ZeroFilled, vfs.Reserved} {
 		if err := file.Allocate(4<<20, how); !errors.Is(err, syscall.EFBIG) {
-			return childReport(fmt.Errorf("allocation %d returned %v", how, err))
+			return childReport(fmt.Errorf("allocation %d returned %w", how, err))
 		}
 		if size, err := file.Size(); size != 5000 || err != nil {
-			return childReport(fmt.Errorf("allocation %d left %d bytes: %v", how, size, err))
+			return childReport(fmt.Errorf("allocation %d left %d bytes: %w", how, size, err))
 		}
 	}
 	return childReport(file.Close())
