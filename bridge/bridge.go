@@ -1,0 +1,272 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/aof-nats/aof-nats/bridge/internal/wire"
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+// barrierRetry is how often a stopping bridge looks whether it is connected
+// again.
+const barrierRetry = 20 * time.Millisecond
+
+// Bridge feeds logs from NATS subjects and answers the publishers. Its methods
+// are safe for concurrent use.
+type Bridge struct {
+	options Options
+	server  *Server // nil: servers elsewhere
+	general *nats.Conn
+	conn    *wire.Conn
+	intake  *intake
+	logs    []*boundLog
+	metrics *bridgeMetrics
+	watch   *overlapWatch
+
+	ackContext context.Context // ends when answers are given up
+	giveUp     context.CancelFunc
+	ackers     sync.WaitGroup
+	stopOnce   sync.Once
+	stopErr    error
+}
+
+// Start connects, opens the logs, subscribes, and returns once the server has
+// taken the subscriptions. ctx bounds all of that. The errors match ErrOptions,
+// ErrSubject or ErrOverlap where the configuration is at fault.
+func Start(ctx context.Context, options Options) (*Bridge, error) {
+	options.ensureDefaults()
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	b := &Bridge{options: options, metrics: newBridgeMetrics(options.Registerer)}
+	b.ackContext, b.giveUp = context.WithCancel(context.Background())
+	if err := b.start(ctx); err != nil {
+		b.giveUp()
+		b.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bridge) start(ctx context.Context) error {
+	urls := b.options.URLs
+	if len(urls) == 0 {
+		server, err := StartServer(ServerOptions{Listen: b.options.Listen, Logger: b.options.Logger})
+		if err != nil {
+			return err
+		}
+		b.server, urls = server, []string{server.ClientURL()}
+	}
+	natsOptions, err := b.options.natsOptions(urls)
+	if err != nil {
+		return err
+	}
+	if b.general, err = connectGeneral(ctx, natsOptions); err != nil {
+		return err
+	}
+	if err := b.openLogs(ctx); err != nil {
+		return err
+	}
+	if err := b.subscribe(ctx, natsOptions); err != nil {
+		return err
+	}
+	if b.watch, err = startOverlapWatch(b.general, b.logs, &b.options); err != nil {
+		return err
+	}
+	return b.metrics.register(b)
+}
+
+// openLogs opens every log, after it is clear that nobody else answers on its
+// subjects.
+func (b *Bridge) openLogs(ctx context.Context) error {
+	for _, config := range b.options.Logs {
+		stream, err := overlappingStream(ctx, b.general, config.Subjects)
+		if err != nil {
+			return err
+		}
+		if stream != "" {
+			return fmt.Errorf("%w: stream %s and log %s on %s", ErrOverlap, stream, config.Name, strings.Join(config.Subjects, ", "))
+		}
+		log, err := b.options.Engine.OpenLog(config.Name, config.Options)
+		if err != nil {
+			return err
+		}
+		b.logs = append(b.logs, &boundLog{
+			config: config, name: config.Name, log: log, options: &b.options, start: b.startAcker,
+			ackHead: ackHead(config.Name, b.options.Domain), metrics: b.metrics.forLog(config.Name),
+		})
+	}
+	return nil
+}
+
+func (b *Bridge) startAcker(a *acker) {
+	b.ackers.Go(func() { a.run(b.ackContext) })
+}
+
+// subscribe makes the intake connection with one set of subscriptions per log.
+func (b *Bridge) subscribe(ctx context.Context, natsOptions nats.Options) error {
+	b.intake = &intake{
+		options: &b.options, metrics: b.metrics,
+		policy: newPublishPolicy(b.options.Logs, b.options.Prefix),
+	}
+	conn, err := wire.New(wire.Options{NATS: natsOptions, Handler: b.intake, Logger: b.options.Logger})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	b.intake.conn = conn
+	b.intake.bySID = []*boundLog{nil} // subscriptions count from 1
+	for _, l := range b.logs {
+		for _, subject := range l.config.Subjects {
+			conn.Subscribe(subject)
+			b.intake.bySID = append(b.intake.bySID, l)
+		}
+	}
+	if err := conn.Connect(ctx); err != nil {
+		return fmt.Errorf("connect intake to NATS: %w", err)
+	}
+	b.conn = conn
+	if err := conn.Barrier(ctx); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	if complaints := b.intake.complaints(); len(complaints) > 0 {
+		return fmt.Errorf("subscribe: the server refuses: %s", strings.Join(complaints, "; "))
+	}
+	return nil
+}
+
+// ClientURL is where publishers connect: the embedded server, or the server
+// elsewhere that the bridge uses now.
+func (b *Bridge) ClientURL() string {
+	if b.server != nil {
+		return b.server.ClientURL()
+	}
+	return b.general.ConnectedUrlRedacted()
+}
+
+// Ready returns the reasons why the bridge does not do its work now; none: it
+// is ready.
+func (b *Bridge) Ready() []string {
+	var reasons []string
+	if !b.conn.Connected() {
+		reasons = append(reasons, "not connected to NATS, or not yet subscribed: messages are being lost")
+	}
+	for _, complaint := range b.intake.complaints() {
+		reasons = append(reasons, "the NATS server refuses: "+complaint)
+	}
+	for _, l := range b.logs {
+		if l.poisoned.Load() || l.log.State().Poisoned != nil {
+			reasons = append(reasons, fmt.Sprintf("log %s is poisoned by a failed write or sync", l.name))
+		}
+		if stream := l.overlap.Load(); stream != nil {
+			reasons = append(reasons, fmt.Sprintf("stream %s captures subjects of log %s", *stream, l.name))
+		}
+	}
+	return reasons
+}
+
+// Stop ends the subscriptions, stores what had been delivered, waits until it
+// is as safe as its publishers asked for, answers them, and stops the embedded
+// server. When ctx ends before that, the publishers that still wait are refused.
+// The engine and its logs stay open. Later calls return what the first did.
+func (b *Bridge) Stop(ctx context.Context) error {
+	b.stopOnce.Do(func() {
+		b.stopErr = b.drain(ctx)
+		b.release()
+	})
+	return b.stopErr
+}
+
+// drain answers everybody, then waits until the server has every answer.
+func (b *Bridge) drain(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, b.giveUp)
+	defer stop()
+	var failures []error
+	if err := b.stopIntake(ctx); err != nil {
+		failures = append(failures, fmt.Errorf("unsubscribe: %w", err))
+		b.conn.Close()
+	}
+	for _, l := range b.logs {
+		l.log.Request(l.log.Watermarks().Appended, engine.Durable)
+		for _, queue := range l.queues {
+			if queue != nil {
+				queue.close()
+			}
+		}
+	}
+	for _, l := range b.logs {
+		if err := l.log.Wait(ctx, l.log.Watermarks().Appended, engine.Durable); err != nil {
+			failures = append(failures, fmt.Errorf("commit log %s: %w", l.name, err))
+		}
+	}
+	b.ackers.Wait()
+	if ctx.Err() == nil {
+		if err := b.conn.Barrier(ctx); err != nil {
+			failures = append(failures, fmt.Errorf("flush answers: %w", err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// stopIntake ends the subscriptions. When it returns nil, everything that had
+// been delivered was handled and nothing is being handled any more: a server may
+// deliver a last message behind its answer to the first barrier, which is then
+// not looked at, and the second barrier is behind that. A broken connection is
+// waited for: those who wait for answers may still be there.
+func (b *Bridge) stopIntake(ctx context.Context) error {
+	b.conn.UnsubscribeAll()
+	if err := b.passBarrier(ctx); err != nil {
+		return err
+	}
+	b.intake.stopped.Store(true)
+	return b.passBarrier(ctx)
+}
+
+func (b *Bridge) passBarrier(ctx context.Context) error {
+	for {
+		err := b.conn.Barrier(ctx)
+		if err == nil {
+			return nil
+		}
+		if pauseErr := pause(ctx, barrierRetry); pauseErr != nil {
+			return errors.Join(err, pauseErr)
+		}
+	}
+}
+
+// release closes whatever Start has made so far.
+func (b *Bridge) release() {
+	b.giveUp()
+	if b.watch != nil {
+		b.watch.stop()
+	}
+	b.metrics.unregister()
+	if b.conn != nil {
+		b.conn.Close()
+	}
+	b.ackers.Wait()
+	if b.general != nil {
+		b.general.Close()
+	}
+	if b.server != nil {
+		b.server.Stop()
+	}
+}
+
+// pause waits for a while or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

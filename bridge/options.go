@@ -1,0 +1,156 @@
+package bridge
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+// ErrOptions is matched by the errors about options of Start that are missing
+// or out of range. Errors about subjects match ErrSubject instead.
+var ErrOptions = errors.New("bridge: invalid options")
+
+// Options configures a bridge. Engine and Logs are required.
+type Options struct {
+	// Engine holds the logs. The bridge opens them and does not close it.
+	Engine *engine.Engine
+	// Logs are the logs that this bridge owns and feeds.
+	Logs []LogConfig
+	// Prefix is the first token, or tokens, of all subjects of the bridge's
+	// own. Default "AOF".
+	Prefix string
+	// Domain is named in every ack, as a JetStream domain is. Default: none.
+	Domain string
+
+	// Listen is host:port of the embedded server, used if URLs is empty. Port 0
+	// takes a free port. Default "127.0.0.1:4222".
+	Listen string
+	// URLs are NATS servers elsewhere; with them no server is embedded.
+	URLs []string
+	// CredsFile, NKeyFile, Token, User and Password log in at the servers.
+	CredsFile string
+	NKeyFile  string
+	Token     string
+	User      string
+	Password  string
+	// TLS configures TLS to the servers; TLSFirst does the handshake before the
+	// server's greeting.
+	TLS      *tls.Config
+	TLSFirst bool
+	// ConnectOptions are applied last, to both of the bridge's connections.
+	ConnectOptions []nats.Option
+
+	// Logger gets changes of state, never a line a message. Default: discard.
+	Logger *slog.Logger
+	// Registerer gets the metrics. Default: they are counted and not exported.
+	Registerer prometheus.Registerer
+	// OnEvent is called at each event, from several goroutines, those of the
+	// hot path among them: it must return quickly and must not call the bridge.
+	OnEvent func(Event)
+}
+
+// LogConfig is one log and the subjects that it captures.
+type LogConfig struct {
+	// Name is the log's name, which acks give as the stream.
+	Name string
+	// Subjects are what the log captures, NATS wildcards allowed.
+	Subjects []string
+	// Ack is the level at which publishers are answered unless they ask for
+	// another. Default Durable.
+	Ack engine.Level
+	// Options go to engine.OpenLog.
+	Options engine.LogOptions
+	// MessageBytesMax bounds headers and payload of a message together; larger
+	// ones are refused. Default: what fits into a segment.
+	MessageBytesMax int
+	// UnackedMessagesMax and UnackedBytesMax bound what is stored and not yet
+	// answered; beyond them publishers are told that ingest is full. Defaults
+	// 256 Ki and 64 MiB.
+	UnackedMessagesMax int
+	UnackedBytesMax    int64
+	// AcceptReplays stores messages that carry Aof-Replay, which mark copies
+	// that were read from a log. Default: they are refused.
+	AcceptReplays bool
+}
+
+const (
+	prefixDefault             = "AOF"
+	listenDefault             = "127.0.0.1:4222"
+	unackedMessagesMaxDefault = 256 << 10
+	unackedBytesMaxDefault    = 64 << 20
+	connectionName            = "aof-nats bridge"
+	reconnectWaitMax          = 2 * time.Second
+	pingInterval              = 20 * time.Second
+)
+
+func (o *Options) ensureDefaults() {
+	if o.Prefix == "" {
+		o.Prefix = prefixDefault
+	}
+	if o.Listen == "" {
+		o.Listen = listenDefault
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
+	}
+	o.Logs = slices.Clone(o.Logs)
+	for i := range o.Logs {
+		log := &o.Logs[i]
+		if log.UnackedMessagesMax == 0 {
+			log.UnackedMessagesMax = unackedMessagesMaxDefault
+		}
+		if log.UnackedBytesMax == 0 {
+			log.UnackedBytesMax = unackedBytesMaxDefault
+		}
+	}
+}
+
+var domainPattern = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
+
+func (o *Options) validate() error {
+	if o.Engine == nil {
+		return fmt.Errorf("%w: no engine", ErrOptions)
+	}
+	if !domainPattern.MatchString(o.Domain) {
+		return fmt.Errorf("%w: domain %q: use A-Z, a-z, 0-9, '_' and '-'", ErrOptions, o.Domain)
+	}
+	if err := validatePattern(o.Prefix); err != nil || !isLiteralSubject([]byte(o.Prefix)) || o.Prefix[0] == '$' {
+		return fmt.Errorf("%w: prefix %q is not a literal subject of your own", ErrOptions, o.Prefix)
+	}
+	names := make(map[string]bool)
+	for _, log := range o.Logs {
+		if err := log.validate(); err != nil {
+			return err
+		}
+		if names[log.Name] {
+			return fmt.Errorf("%w: log %s is given twice", ErrOptions, log.Name)
+		}
+		names[log.Name] = true
+	}
+	return validateLogSubjects(o.Logs, o.Prefix)
+}
+
+func (c *LogConfig) validate() error {
+	if err := engine.ValidateLogName(c.Name); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	switch {
+	case c.Ack != engine.Durable && c.Ack != engine.Written:
+		return fmt.Errorf("%w: log %s: ack level %s is not available", ErrOptions, c.Name, c.Ack)
+	case c.MessageBytesMax < 0 || c.UnackedMessagesMax < 1 || c.UnackedBytesMax < 1:
+		return fmt.Errorf("%w: log %s: a limit is not positive", ErrOptions, c.Name)
+	}
+	return nil
+}
