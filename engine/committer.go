@@ -186,8 +186,8 @@ func (c *committer) writeSpan(span *span) error {
 	c.dirty, c.marked = true, false
 	s.lastSeq.Store(span.lastSeq)
 	s.writtenEnd.Store(span.offset + int64(len(span.bytes)))
-	if s.writtenEnd.Load() > s.tail.capacity/2 {
-		c.log.keeper.wantSuccessor(0)
+	if s.writtenEnd.Load() > s.tail.capacity/2 && !c.log.retired(s) {
+		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 // start begins to commit what is appended.
 func (l *Log) start() {
 	if !l.hasTail() {
-		l.keeper.wantSuccessor(0)
+		l.keeper.wantSuccessor(l.plannedCapacity())
 	}
 	if l.engine.opts.manual {
 		close(l.stopped)

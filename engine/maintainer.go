@@ -108,8 +108,7 @@ func (l *Log) durableToEnd(s *segmentFile) bool {
 	return s.tail.end == s.durableEnd.Load()
 }
 
-// wantSuccessor asks for a prepared file of at least so many bytes; 0 means the
-// size that the next segment is planned to have.
+// wantSuccessor asks for a prepared file of at least so many bytes.
 func (k *maintainer) wantSuccessor(bytes int64) {
 	k.mu.Lock()
 	known := k.mu.wanted && k.mu.need >= bytes
@@ -126,13 +125,12 @@ func (k *maintainer) successorDueLocked() bool {
 
 // successorDue is the size of the file to prepare, 0 if none is to be.
 func (k *maintainer) successorDue() int64 {
-	planned := k.log.plannedCapacity()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.mu.stopped || !k.successorDueLocked() {
 		return 0
 	}
-	return max(planned, k.mu.need)
+	return k.mu.need
 }
 
 func (l *Log) plannedCapacity() int64 {
