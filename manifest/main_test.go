@@ -118,8 +118,6 @@ func checkNothingOpen(t testing.TB, fsys vfs.FS) {
 type contents struct {
 	records []Record
 	wrong   []Entry
-	// snapshots are the ordinals of the snapshots that verify.
-	snapshots []uint64
 }
 
 func readContents(t failer, fsys vfs.FS) contents {
@@ -132,20 +130,10 @@ func readContents(t failer, fsys vfs.FS) contents {
 			c.wrong = append(c.wrong, e)
 		case e.Kind == EntryRecord:
 			c.records = append(c.records, *e.Record)
-		case e.Kind == EntrySnapshotHeader:
-			c.snapshots = append(c.snapshots, e.Snapshot.Ordinal)
 		}
 		return nil
 	}))
 	return c
-}
-
-// keptFrom is the ordinal from which on nothing may have been pruned.
-func (c *contents) keptFrom() uint64 {
-	if n := len(c.snapshots); n >= 2 {
-		return c.snapshots[n-2]
-	}
-	return 0
 }
 
 // failer is what helpers need of a test, or of a simulation.

@@ -67,7 +67,7 @@ func (s *simulation) checkOpen() {
 	if len(s.problems) > 0 {
 		return
 	}
-	s.checkVisible(records, found.keptFrom(), recovered)
+	s.checkVisible(records, recovered)
 	if err := compareStates(s.states[recovered], w.State()); err != nil {
 		s.problem("state after %d records: %v", recovered, err)
 	}
@@ -86,10 +86,10 @@ func (s *simulation) checkOpen() {
 
 // checkVisible: ordinals are dense up to the end, contents are those of the
 // model.
-func (s *simulation) checkVisible(records []Record, kept uint64, recovered int) {
+func (s *simulation) checkVisible(records []Record, recovered int) {
 	for i := range records {
 		r := &records[i]
-		if i > 0 && r.Ordinal != records[i-1].Ordinal+1 && r.Ordinal > kept {
+		if i > 0 && r.Ordinal != records[i-1].Ordinal+1 && r.Ordinal > s.pruned {
 			s.problem("record %d follows %d", r.Ordinal, records[i-1].Ordinal)
 			return
 		}
@@ -261,7 +261,7 @@ func (s *simulation) checkCost(found *contents, visible map[uint64]bool, recover
 	if len(found.records) == 0 {
 		return
 	}
-	for ordinal := max(found.records[0].Ordinal, found.keptFrom()); ordinal <= uint64(min(s.damage.promised, recovered)); ordinal++ {
+	for ordinal := max(found.records[0].Ordinal, s.pruned); ordinal <= uint64(min(s.damage.promised, recovered)); ordinal++ {
 		if !visible[ordinal] && !s.damage.ordinals[ordinal] {
 			s.problem("[%s] record %d is lost, damage does not touch it", s.damage.what, ordinal)
 			return

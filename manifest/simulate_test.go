@@ -31,6 +31,7 @@ type simulation struct {
 	signatures []string
 	states     []*State
 	promised   int
+	pruned     uint64 // records below this ordinal may have been removed
 
 	w        *Writer
 	last     vfs.Operation // the last operation that changes the disk
@@ -50,7 +51,7 @@ func newSimulation(seed uint64) *simulation {
 	return s
 }
 
-// tracef prints what happens, with -trace.
+// tracef prints what happens, with -show.
 func (s *simulation) tracef(f string, v ...any) {
 	if *traceHistories {
 		fmt.Printf(f+"\n", v...)
@@ -320,6 +321,11 @@ func (s *simulation) snapshot() error {
 }
 
 func (s *simulation) prune() error {
+	if found, err := list(s.disk, testDir); err == nil {
+		if older, err := s.w.secondGoodSnapshot(found.snapshots); err == nil && older != nil {
+			s.pruned = max(s.pruned, older.Ordinal)
+		}
+	}
 	removed, err := s.w.Prune(func(Prunable) bool { return s.percent(80) })
 	if len(removed) > 0 {
 		s.meet("pruned")
@@ -367,7 +373,7 @@ var situations = []string{
 }
 
 // The seeds and how many of them come from the environment, as in the other crash
-// simulations of this project: AOF_CRASH_FIRST_SEED, AOF_CRASH_SEEDS. With -trace
+// simulations of this project: AOF_CRASH_FIRST_SEED, AOF_CRASH_SEEDS. With -show
 // one seed shows what it does.
 func TestCrashSimulation(t *testing.T) {
 	t.Parallel()
@@ -404,4 +410,4 @@ func environment(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-var traceHistories = flag.Bool("trace", false, "print what the crash simulation does")
+var traceHistories = flag.Bool("show", false, "print what the crash simulation does")

@@ -1,0 +1,98 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	httpHeaderTimeout = 5 * time.Second
+	httpIdleTimeout   = 2 * time.Minute
+)
+
+// statusServer answers /healthz, /readyz and /metrics.
+type statusServer struct {
+	listener net.Listener
+	server   http.Server
+	tasks    sync.WaitGroup
+	served   error
+
+	mu struct {
+		sync.Mutex
+		reasons func() []string // why the process does not do its work now
+	}
+}
+
+// startStatusServer listens and serves. Until setReasons is called, the process
+// is not ready because it is starting.
+func startStatusServer(address string, registry *prometheus.Registry) (*statusServer, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP on %s (choose another with --http): %w", address, err)
+	}
+	s := &statusServer{listener: listener}
+	s.setReasons(func() []string { return []string{"starting: logs are being recovered"} })
+	handler := http.NewServeMux()
+	handler.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		respondJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	handler.HandleFunc("GET /readyz", s.answerReady)
+	handler.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	s.server = http.Server{Handler: handler, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout}
+	s.tasks.Go(func() { s.served = s.server.Serve(listener) })
+	return s, nil
+}
+
+func (s *statusServer) url() string { return "http://" + s.listener.Addr().String() }
+
+// setReasons changes what decides whether the process is ready: a function that
+// returns the reasons why not.
+func (s *statusServer) setReasons(reasons func() []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.reasons = reasons
+}
+
+func (s *statusServer) answerReady(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	reasons := s.mu.reasons
+	s.mu.Unlock()
+	answer := struct {
+		Ready   bool     `json:"ready"`
+		Reasons []string `json:"reasons"`
+	}{Reasons: append([]string{}, reasons()...)}
+	answer.Ready = len(answer.Reasons) == 0
+	status := http.StatusOK
+	if !answer.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	respondJSON(w, status, answer)
+}
+
+func respondJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // fails only when the asker has gone
+}
+
+// stop lets requests end until ctx does, and waits for the server.
+func (s *statusServer) stop(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.server.Close())
+	}
+	s.tasks.Wait()
+	if !errors.Is(s.served, http.ErrServerClosed) {
+		err = errors.Join(err, s.served)
+	}
+	return err
+}

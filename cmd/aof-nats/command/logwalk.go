@@ -1,0 +1,126 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+// logWalk reads a whole log for fsck.
+type logWalk struct {
+	log      *engine.Log
+	check    *logCheck
+	deep     bool
+	progress *progress
+
+	next    uint64 // the sequence that has to come next
+	latest  int64  // the largest timestamp so far
+	segment uint64 // that the last record was in
+}
+
+// lookupStride is how many records lie between two that --deep looks up.
+const lookupStride = 64
+
+// walk reads every record. It collects damage and goes on behind it; an error
+// means that the rest could not be read.
+func (w *logWalk) walk(ctx context.Context) (err error) {
+	state := w.log.State()
+	w.check.FirstSeq, w.check.LastSeq, w.check.Segments = state.FirstSeq, state.Watermarks.Durable, len(state.Segments)
+	w.next = state.FirstSeq
+	reader, err := w.log.NewReader(engine.ReadOptions{SkipDamaged: w.skip})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	for rec, err := range reader.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := w.visit(ctx, rec, reader.RecordID()); err != nil {
+			return err
+		}
+	}
+	w.expect(state.Watermarks.Durable + 1)
+	return nil
+}
+
+// skip notes a damaged range.
+func (w *logWalk) skip(damage *engine.DamageError) {
+	w.check.Damage = append(w.check.Damage, damageReport{
+		Segment: damage.Segment, File: damage.Path, Offset: damage.Offset, Bytes: damage.Bytes,
+		FirstSeq: damage.FirstSeq, LastSeq: damage.LastSeq, Reason: damage.Reason,
+	})
+	w.next = max(w.next, damage.LastSeq+1)
+}
+
+// expect notes a gap in front of seq that nothing explains.
+func (w *logWalk) expect(seq uint64) {
+	if seq != w.next {
+		w.check.Damage = append(w.check.Damage, damageReport{
+			Segment: w.segment, FirstSeq: w.next, LastSeq: seq - 1, Reason: "records are missing between others that verify",
+		})
+	}
+	w.next = seq + 1
+}
+
+func (w *logWalk) visit(ctx context.Context, rec engine.Record, id engine.RecordID) error {
+	w.expect(rec.Seq)
+	w.check.Records++
+	w.check.Bytes += int64(len(rec.Subject) + len(rec.Headers) + len(rec.Payload))
+	w.progress.update(func() string {
+		return fmt.Sprintf("checking %s: %s", w.check.Name, plural(w.check.Records, "record"))
+	})
+	var err error
+	if w.deep && (id.Segment() != w.segment || rec.Seq%lookupStride == 0) {
+		err = w.lookUp(ctx, rec, id)
+	}
+	w.segment, w.latest = id.Segment(), max(w.latest, rec.Timestamp)
+	return err
+}
+
+// lookUp finds a record in every way there is and compares.
+func (w *logWalk) lookUp(ctx context.Context, rec engine.Record, id engine.RecordID) error {
+	ways := []struct {
+		name    string
+		options engine.ReadOptions
+	}{
+		{"its sequence", engine.ReadOptions{FromSeq: rec.Seq}},
+		{"its record id", engine.ReadOptions{FromRecordID: id}},
+		{"its time", engine.ReadOptions{FromTime: rec.Timestamp}},
+	}
+	if rec.Timestamp <= w.latest {
+		ways = ways[:2] // an earlier record has this time, or a later one
+	}
+	for _, way := range ways {
+		same, err := w.finds(ctx, way.options, rec)
+		if err != nil {
+			return fmt.Errorf("look sequence %d up by %s: %w", rec.Seq, way.name, err)
+		}
+		w.check.Lookups++
+		if !same {
+			w.check.Damage = append(w.check.Damage, damageReport{
+				Segment: id.Segment(), Offset: id.Offset(), FirstSeq: rec.Seq, LastSeq: rec.Seq - 1,
+				Reason: fmt.Sprintf("looking sequence %d up by %s does not find it", rec.Seq, way.name),
+			})
+		}
+	}
+	return nil
+}
+
+func (w *logWalk) finds(ctx context.Context, options engine.ReadOptions, want engine.Record) (same bool, err error) {
+	options.SkipDamaged = func(*engine.DamageError) {} // the walk reports it
+	reader, err := w.log.NewReader(options)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	got, err := reader.Next(ctx)
+	if err != nil {
+		return false, err
+	}
+	return got.Seq == want.Seq && got.Timestamp == want.Timestamp && bytes.Equal(got.Subject, want.Subject) &&
+		bytes.Equal(got.Headers, want.Headers) && bytes.Equal(got.Payload, want.Payload), nil
+}

@@ -1,0 +1,51 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+func (a *app) readCommand() *cobra.Command {
+	var (
+		selected selection
+		from     start
+		toSeq    uint64
+		follow   bool
+	)
+	called := &cobra.Command{
+		Use:   "read LOG --root DIR",
+		Short: "Print records of a log",
+		Long: `Prints the records of a log in order of sequence, each one verified. Only
+records that are on stable storage are printed.
+
+The root may be in use by serve: it is not locked and not written to. Damage
+ends the reading with exit code 5 and names the sequences concerned, unless
+--skip-damaged is given: then the exit code is still 5, after everything that
+can be read.`,
+		Example: `  aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
+  aof-nats read QUAKES --root ./root --subject 'quakes.us.*' --format ndjson | jq .
+  aof-nats read QUAKES --root ./root --from-time 2026-01-31T13:00:00Z --format raw --delimiter '\n'`,
+		Args: cobra.ExactArgs(1),
+	}
+	called.RunE = a.run(func(ctx context.Context, args []string) error {
+		if err := selected.check(a.json); err != nil {
+			return err
+		}
+		options := engine.ReadOptions{ToSeq: toSeq, Subjects: selected.subjects}
+		if err := from.apply(&options, time.Now()); err != nil {
+			return err
+		}
+		return a.read(ctx, args[0], &selected, follow, func(context.Context, *engine.Log) (engine.ReadOptions, error) {
+			return options, nil
+		})
+	})
+	selected.addTo(called)
+	from.addTo(called)
+	called.Flags().Uint64Var(&toSeq, "to-seq", 0, "end with this sequence; 0: the last")
+	called.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new records as they become durable, until interrupted")
+	return called
+}

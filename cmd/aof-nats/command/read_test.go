@@ -1,0 +1,190 @@
+package command
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+func TestFormatsOfRecords(t *testing.T) {
+	root := exampleRoot(t)
+	golden(t, "read.txt", succeed(t, "read", "ORDERS", "--root", root))
+	golden(t, "read.ndjson", succeed(t, "read", "ORDERS", "--root", root, "--format", "ndjson"))
+	golden(t, "read.ndjson", succeed(t, "read", "ORDERS", "--root", root, "--json"))
+	golden(t, "read.raw", succeed(t, "read", "ORDERS", "--root", root, "--format", "raw", "--delimiter", `\x00\n`))
+}
+
+func TestRawPayloadsAreByteForByte(t *testing.T) {
+	root := exampleRoot(t)
+	var want []byte
+	for _, rec := range exampleRecords(t) {
+		want = append(want, rec.Payload...)
+	}
+	if got := succeed(t, "read", "ORDERS", "--root", root, "--format", "raw"); got != string(want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestEveryNDJSONLineHasThePayloadInOneForm(t *testing.T) {
+	root := exampleRoot(t)
+	records := exampleRecords(t)
+	lines := strings.Split(strings.TrimSpace(succeed(t, "read", "ORDERS", "--root", root, "--json")), "\n")
+	if len(lines) != len(records) {
+		t.Fatalf("%d lines for %d records", len(lines), len(records))
+	}
+	for i, line := range lines {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatal(err)
+		}
+		data, isText := fields["data"].(string)
+		encoded, isBinary := fields["data_base64"].(string)
+		if isBinary {
+			decoded, err := base64.StdEncoding.DecodeString(encoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = string(decoded)
+		}
+		if isText == isBinary || data != string(records[i].Payload) {
+			t.Errorf("line %q does not give %q", line, records[i].Payload)
+		}
+	}
+}
+
+// sequences runs a reading command and returns the sequences that it printed.
+func sequences(t *testing.T, args ...string) []uint64 {
+	t.Helper()
+	got := []uint64{}
+	decoder := json.NewDecoder(strings.NewReader(succeed(t, append(args, "--format", "ndjson")...)))
+	for decoder.More() {
+		var line struct{ Seq uint64 }
+		if err := decoder.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Seq)
+	}
+	return got
+}
+
+func TestWhichRecordsAreRead(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "N", numbered(30))
+	for _, c := range []struct {
+		args string
+		want []uint64
+	}{
+		{"--limit 2", []uint64{1, 2}},
+		{"--from-seq 29", []uint64{29, 30}},
+		{"--from-seq 31", []uint64{}},
+		{"--from-seq 5 --to-seq 7", []uint64{5, 6, 7}},
+		{"--to-seq 1", []uint64{1}},
+		{"--subject numbers.3", []uint64{3, 13, 23}},
+		{"--subject numbers.3 --subject numbers.4 --limit 3", []uint64{3, 4, 13}},
+		{"--subject *.0 --from-seq 11", []uint64{20, 30}},
+		{"--subject > --from-seq 30", []uint64{30}},
+		{"--subject other", []uint64{}},
+		{"--from-time " + recordTime(28).Format(time.RFC3339Nano), []uint64{28, 29, 30}},
+		{"--from-time " + recordTime(99).Format(time.RFC3339Nano), []uint64{}},
+	} {
+		got := sequences(t, append([]string{"read", "N", "--root", root}, strings.Fields(c.args)...)...)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.args, got, c.want)
+		}
+	}
+}
+
+func TestReadingFromARecordID(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "N", numbered(5))
+	eng, err := engine.OpenReadOnly(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = eng.Close() }()
+	log, err := eng.OpenLog("N", engine.LogOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := log.NewReader(engine.ReadOptions{FromSeq: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if _, err := reader.Next(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	id := reader.RecordID()
+	for _, text := range []string{fmt.Sprint(uint64(id)), fmt.Sprintf("%d:%d", id.Segment(), id.Offset())} {
+		if got := sequences(t, "read", "N", "--root", root, "--from-id", text); !slices.Equal(got, []uint64{4, 5}) {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+	failWith(t, exitNotFound, []string{"no record at segment 9"}, "read", "N", "--root", root, "--from-id", "9:64")
+}
+
+func TestReadingRefusesWhatItCannotDo(t *testing.T) {
+	root := exampleRoot(t)
+	for _, c := range []struct {
+		args string
+		text string
+	}{
+		{"-s nats://127.0.0.1:4222", "with --root DIR"},
+		{"", "--root is missing"},
+		{"--root R --format xml", "use text, ndjson or raw"},
+		{"--root R --delimiter x", "belongs to --format raw"},
+		{`--root R --format raw --delimiter \q`, "escape"},
+		{"--root R --subject a..b", "is no subject"},
+		{"--root R --from-seq 1 --from-time 1m", "give one of --from-seq"},
+		{"--root R --from-time yesterday", "2026-01-31T13:00:00Z"},
+		{"--root R --from-time -5m", "--from-time"},
+		{"--root R --from-id 1:x", "SEGMENT:OFFSET"},
+		{"--root R --from-id 0", "SEGMENT:OFFSET"},
+	} {
+		args := strings.Fields(strings.ReplaceAll(c.args, "--root R", "--root "+root))
+		failWith(t, exitUsage, []string{c.text}, append([]string{"read", "ORDERS"}, args...)...)
+	}
+	failWith(t, exitNotFound, []string{"NONE"}, "read", "NONE", "--root", root)
+}
+
+func TestDamageEndsReadingAndNamesTheSequences(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "N", numbered(9))
+	damage(t, root, "N", "number-4.")
+	r := failWith(t, exitCorruption, []string{"sequences 4 to 4", "--skip-damaged"}, "read", "N", "--root", root, "--format", "raw")
+	if r.stdout != "number-1.number-2.number-3." {
+		t.Errorf("printed %q", r.stdout)
+	}
+	r = failWith(t, exitCorruption, []string{"skipped: log N, segment 1", "sequence 4", "skipped 1 damaged range"},
+		"read", "N", "--root", root, "--format", "raw", "--skip-damaged")
+	if r.stdout != "number-1.number-2.number-3.number-5.number-6.number-7.number-8.number-9." {
+		t.Errorf("skipping printed %q", r.stdout)
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
+	root := exampleRoot(t)
+	for _, args := range [][]string{
+		{"read", "ORDERS", "--root", root}, {"read", "ORDERS", "--root", root, "--json"}, {"read", "ORDERS", "--root", root, "--format", "raw"},
+		{"log", "ls", "--root", root}, {"log", "info", "ORDERS", "--root", root}, {"fsck", root}, {"fsck", root, "--json"}, {"version"},
+	} {
+		var stderr strings.Builder
+		code := Run(testContext(t), Environment{Args: args, Getenv: func(string) string { return "" }, Stdout: fullDisk{}, Stderr: &stderr})
+		if code != exitIO || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr.String())
+		}
+	}
+}

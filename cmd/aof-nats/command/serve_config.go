@@ -1,0 +1,95 @@
+package command
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/aof-nats/aof-nats/bridge"
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+// serveConfig is checked: nothing on disk was looked at yet.
+type serveConfig struct {
+	root         string
+	http         string
+	engine       engine.Options
+	bridge       bridge.Options
+	drainTimeout time.Duration
+	logLevel     slog.Level
+}
+
+// config checks the flags, so that a wrong call changes nothing on disk.
+func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
+	c := &serveConfig{root: f.root, http: f.http, drainTimeout: f.drainTimeout}
+	switch {
+	case f.bucket != "":
+		return nil, usagef("--bucket: the cold tier is not available in this build; leave --bucket out to keep all logs in --root")
+	case f.root == "":
+		return nil, usagef("--root is missing: name the directory of the logs")
+	case len(f.logs) == 0:
+		return nil, usagef("--log is missing: name at least one log and its subjects, as --log ORDERS='orders.>'")
+	case f.drainTimeout <= 0:
+		return nil, usagef("--drain-timeout is not positive")
+	}
+	if err := c.logLevel.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, usagef("--log-level %q: use debug, info, warn or error", f.logLevel)
+	}
+	if err := checkAddress("--listen", f.listen); err != nil {
+		return nil, err
+	}
+	if f.http != "" {
+		if err := checkAddress("--http", f.http); err != nil {
+			return nil, err
+		}
+	}
+	c.engine.HotBytesMax = int64(f.hotBytes)
+	c.bridge.Listen = f.listen
+	if err := f.addServers(&c.bridge, getenv); err != nil {
+		return nil, err
+	}
+	return c, f.addLogs(&c.bridge)
+}
+
+// addServers sets the servers elsewhere and how to log in there.
+func (f *serveFlags) addServers(o *bridge.Options, getenv func(string) string) error {
+	if len(f.nats) == 0 {
+		return nil
+	}
+	connect, err := f.connection.options(getenv)
+	if err != nil {
+		return err
+	}
+	o.URLs = f.nats
+	o.ConnectOptions, err = connect.Authentication()
+	return err
+}
+
+func (f *serveFlags) addLogs(o *bridge.Options) error {
+	ack, known := engine.ParseLevel(f.ack)
+	if !known {
+		return usagef("--ack %q: use durable or written", f.ack)
+	}
+	if ack == engine.Cold {
+		return usagef("--ack cold needs the cold tier, which is not available in this build; use durable or written")
+	}
+	options := engine.LogOptions{SegmentBytesMax: int64(f.segmentBytes), SegmentAgeMax: f.segmentAge}
+	for _, text := range f.logs {
+		name, subjects, ok := strings.Cut(text, "=")
+		if !ok || name == "" || subjects == "" {
+			return usagef("--log %q: write NAME=SUBJECT or NAME=SUBJECT,SUBJECT", text)
+		}
+		o.Logs = append(o.Logs, bridge.LogConfig{
+			Name: name, Subjects: strings.Split(subjects, ","), Ack: ack, Options: options,
+		})
+	}
+	return checkLogs(o.Logs, options)
+}
+
+func checkAddress(flag, address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return usagef("%s %q: write host:port", flag, address)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/aof-nats/aof-nats/bridge"
+	"github.com/aof-nats/aof-nats/engine"
+)
+
+// server is the running `serve`.
+type server struct {
+	config   *serveConfig
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	status   *statusServer // nil: HTTP is off
+	engine   *engine.Engine
+	logs     []*engine.Log
+	bridge   *bridge.Bridge
+}
+
+// serve runs until ctx ends, then drains.
+func (a *app) serve(ctx context.Context, config *serveConfig) error {
+	s := &server{config: config, logger: a.logger(config.logLevel), registry: prometheus.NewRegistry()}
+	err := s.start(ctx, a.env.Version)
+	if errors.Is(err, context.Canceled) {
+		err = nil // told to stop while starting: not a failure
+	} else if err == nil {
+		<-ctx.Done()
+		s.logger.Info("draining", "timeout", config.drainTimeout.String())
+	}
+	return errors.Join(err, s.stop())
+}
+
+// start brings everything up, in the order in which one part needs another.
+func (s *server) start(ctx context.Context, version string) error {
+	if err := registerProcessMetrics(s.registry, version); err != nil {
+		return err
+	}
+	if s.config.http != "" {
+		status, err := startStatusServer(s.config.http, s.registry)
+		if err != nil {
+			return err
+		}
+		s.status = status
+	}
+	if err := s.openEngine(); err != nil {
+		return err
+	}
+	if err := s.startBridge(ctx); err != nil {
+		return err
+	}
+	if s.status != nil {
+		s.status.setReasons(s.bridge.Ready)
+	}
+	s.logger.Info("serving", "nats_url", s.bridge.ClientURL(), "http_url", s.httpURL(), "root", s.config.root, "logs", s.logNames())
+	return nil
+}
+
+// openEngine recovers all logs: those that are fed, with their options, and
+// those that only lie on disk.
+func (s *server) openEngine() error {
+	s.config.engine.Logger = s.logger
+	opened, err := engine.Open(s.config.root, s.config.engine)
+	if err != nil {
+		return fmt.Errorf("open root %s: %w", s.config.root, err)
+	}
+	s.engine = opened
+	fed := make(map[string]bool)
+	for _, config := range s.config.bridge.Logs {
+		fed[config.Name] = true
+		if err := s.openLog(config.Name, config.Options); err != nil {
+			return err
+		}
+	}
+	names, err := s.engine.Logs()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if fed[name] {
+			continue
+		}
+		if err := s.openLog(name, engine.LogOptions{}); err != nil {
+			return err
+		}
+		s.logger.Warn("a log on disk is named by no --log: it can be read and takes no messages", "log", name)
+	}
+	return s.registry.Register(newEngineCollector(s.logs, s.config.engine.HotBytesMax))
+}
+
+func (s *server) openLog(name string, options engine.LogOptions) error {
+	log, err := s.engine.OpenLog(name, options)
+	if err != nil {
+		return err
+	}
+	s.logs = append(s.logs, log)
+	for _, damage := range log.State().Recovery.Damaged {
+		s.logger.Error("acknowledged records are damaged; run fsck, and restore the file from a copy",
+			"log", name, "path", damage.Path, "first_seq", damage.FirstSeq, "last_seq", damage.LastSeq, "error", damage)
+	}
+	return nil
+}
+
+func (s *server) startBridge(ctx context.Context) error {
+	options := s.config.bridge
+	options.Engine, options.Logger, options.Registerer = s.engine, s.logger, s.registry
+	started, err := bridge.Start(ctx, options)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // told to stop while connecting
+	}
+	if err != nil {
+		return fmt.Errorf("start bridge: %w", err)
+	}
+	s.bridge = started
+	return nil
+}
+
+func (s *server) httpURL() string {
+	if s.status == nil {
+		return ""
+	}
+	return s.status.url()
+}
+
+func (s *server) logNames() []string {
+	names := make([]string, 0, len(s.logs))
+	for _, log := range s.logs {
+		names = append(names, log.Name())
+	}
+	return names
+}
+
+// stop ends what was started: first the taking of messages, which stores and
+// answers what was taken, then the logs, then HTTP, so that a drain can be
+// watched.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	defer cancel()
+	if s.status != nil {
+		s.status.setReasons(func() []string { return []string{"stopping"} })
+	}
+	var failures []error
+	if s.bridge != nil {
+		failures = append(failures, wrap("drain", s.bridge.Stop(ctx)))
+	}
+	if s.engine != nil {
+		failures = append(failures, wrap("close logs", s.engine.Close()))
+	}
+	if s.status != nil {
+		failures = append(failures, wrap("stop HTTP", s.status.stop(ctx)))
+	}
+	err := errors.Join(failures...)
+	if s.bridge != nil && err == nil {
+		s.logger.Info("stopped")
+	}
+	return err
+}
+
+// wrap adds what was being done to an error, if there is one.
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
