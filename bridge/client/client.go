@@ -49,6 +49,9 @@ func (c *Client) Close() {
 	<-c.closed
 }
 
+// isClosed reports whether the connection has ended.
+func (c *Client) isClosed() bool { return c.conn.IsClosed() }
+
 // redact takes the passwords out of a list of server URLs.
 func redact(servers string) string {
 	list := strings.Split(servers, ",")

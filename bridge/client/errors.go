@@ -34,6 +34,9 @@ var (
 	ErrClosed = errors.New("client: closed")
 )
 
+// errLost is what a connection that ended leaves behind.
+var errLost = fmt.Errorf("%w: it was lost", ErrConnection)
+
 // RefusedError is an error reply to a publish. It matches ErrBackpressure if the
 // message is worth sending again later, and ErrRefused if it is not.
 type RefusedError struct {
@@ -74,7 +77,7 @@ func publishError(err error) error {
 	case errors.Is(err, jetstream.ErrAsyncPublishTimeout), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return ErrTimeout
 	case errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionClosed):
-		return fmt.Errorf("%w: it was lost", ErrConnection)
+		return errLost
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: the message is larger than the server takes", ErrRefused)
 	case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrInvalidMsg):

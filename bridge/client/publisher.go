@@ -93,13 +93,16 @@ func (p *Publisher) Publish(ctx context.Context, m *Message) error {
 // reserve takes a message's share of the window.
 func (p *Publisher) reserve(ctx context.Context, bytes int64) error {
 	for {
+		if p.client.isClosed() {
+			return errLost
+		}
 		if taken, err := p.take(bytes); err != nil || taken {
 			return err
 		}
 		select {
 		case <-p.room:
 		case <-p.client.closed:
-			return fmt.Errorf("%w: it was lost", ErrConnection)
+			return errLost
 		case <-ctx.Done():
 			return ctx.Err()
 		}

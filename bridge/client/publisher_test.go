@@ -30,6 +30,9 @@ func publishAll(t *testing.T, c *Client, o PublisherOptions, messages []*Message
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Publish(testContext(t), &Message{Subject: "late"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("publishing on a closed publisher: %v", err)
+	}
 	return results
 }
 
@@ -157,14 +160,15 @@ func TestALostConnectionEndsWhatIsInFlight(t *testing.T) {
 	if err := p.Publish(testContext(t), &Message{Subject: "silent"}); err != nil {
 		t.Fatal(err)
 	}
+	<-c.closed
+	if err := p.Publish(testContext(t), &Message{Subject: "silent"}); !errors.Is(err, ErrConnection) {
+		t.Fatalf("publishing on a lost connection: %v", err)
+	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if len(results) != 1 || !errors.Is(results[0].Err, ErrConnection) {
 		t.Fatalf("results are %+v", results)
-	}
-	if err := p.Publish(testContext(t), &Message{Subject: "silent"}); !errors.Is(err, ErrClosed) {
-		t.Fatalf("publishing on a closed publisher: %v", err)
 	}
 }
 

@@ -15,10 +15,27 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go obey(signals, cancel)
 	os.Exit(command.Run(ctx, command.Environment{
 		Args: os.Args[1:], Version: version, Getenv: os.Getenv,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}))
+}
+
+// exitSignaled is the base of the exit codes of processes that a signal ended.
+const exitSignaled = 128
+
+// obey asks the program to end at the first signal and ends it at the second.
+// It lives as long as the process.
+func obey(signals <-chan os.Signal, cancel context.CancelFunc) {
+	<-signals
+	cancel()
+	code := exitSignaled
+	if number, ok := (<-signals).(syscall.Signal); ok {
+		code += int(number)
+	}
+	os.Exit(code)
 }

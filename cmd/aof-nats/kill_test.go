@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/aof-nats/aof-nats/bridge/client"
+)
+
+const (
+	// kills is how often the bridge is killed in the middle of publishing.
+	kills = 3
+	// acksBeforeKill are read from a bridge before it is killed.
+	acksBeforeKill = 3000
+)
+
+// history is what publishers were told over many lives of a bridge.
+type history struct {
+	published int               // ids from 0 were published at least once
+	acked     map[string]uint64 // sequence by id
+}
+
+func messageOf(id int) *client.Message {
+	name := fmt.Sprintf("id-%d", id)
+	return &client.Message{
+		Subject: fmt.Sprintf("events.%d", id%5), Origin: name, Header: map[string][]string{"Nats-Msg-Id": {name}},
+		Data: fmt.Appendf(nil, "payload of %s", name),
+	}
+}
+
+// note checks an ack against what was told before.
+func (h *history) note(t *testing.T, r client.Result) {
+	if r.Err != nil {
+		return
+	}
+	if before, again := h.acked[r.Message.Origin]; again && before != r.Ack.Seq {
+		t.Errorf("%s was acknowledged as %d, then as %d", r.Message.Origin, before, r.Ack.Seq)
+	}
+	h.acked[r.Message.Origin] = r.Ack.Seq
+}
+
+// publishUntilKilled publishes new messages, and kills the bridge with many of
+// them in flight.
+func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
+	t.Helper()
+	connected, err := client.Connect(testContext(t), client.Options{Server: b.NATSURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connected.Close()
+	acks, lost := 0, 0
+	publisher, err := connected.NewPublisher(client.PublisherOptions{OnResult: func(r client.Result) {
+		h.note(t, r)
+		if r.Err != nil {
+			lost++
+		} else if acks++; acks == acksBeforeKill {
+			b.signal(t, syscall.SIGKILL)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		err := publisher.Publish(testContext(t), messageOf(h.published))
+		if errors.Is(err, client.ErrConnection) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.published++
+	}
+	if err := publisher.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, ok := b.wait(t).Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("the bridge ended with %v", b.command.ProcessState)
+	}
+	if lost == 0 {
+		t.Error("the kill lost no answer: nothing was in flight")
+	}
+}
+
+// publishAgain publishes every message that was not acknowledged, as a
+// publisher with message ids does that does not know what arrived.
+func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
+	t.Helper()
+	connected, err := client.Connect(testContext(t), client.Options{Server: b.NATSURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connected.Close()
+	publisher, err := connected.NewPublisher(client.PublisherOptions{OnResult: func(r client.Result) {
+		h.note(t, r)
+		if r.Err != nil {
+			t.Errorf("%s: %v", r.Message.Origin, r.Err)
+		}
+		if r.Ack.Duplicate {
+			duplicates++
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := []*client.Message{}
+	for id := range h.published {
+		if m := messageOf(id); h.acked[m.Origin] == 0 {
+			missing = append(missing, m)
+		}
+	}
+	for _, m := range missing {
+		if err := publisher.Publish(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := publisher.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return duplicates
+}
+
+func TestEverythingAckedIsThereOnceAfterTheBridgeWasKilledWhilePublishing(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	h := &history{acked: make(map[string]uint64)}
+	for range kills {
+		b := startBridge(t, root, "--segment-bytes", "256KiB")
+		h.publishAgain(t, b)
+		h.publishUntilKilled(t, b)
+	}
+	b := startBridge(t, root)
+	duplicates := h.publishAgain(t, b)
+	b.signal(t, syscall.SIGTERM)
+	if state := b.wait(t); state.ExitCode() != 0 {
+		t.Fatalf("the bridge ended with %s", state)
+	}
+	records := readAll(t, root)
+	if len(records) != h.published || len(h.acked) != h.published {
+		t.Errorf("%d messages were published, %d acknowledged, %d are stored", h.published, len(h.acked), len(records))
+	}
+	for i, r := range records {
+		name := r.Headers["Nats-Msg-Id"][0]
+		if r.Seq != uint64(i+1) || h.acked[name] != r.Seq || r.payload() != "payload of "+name {
+			t.Fatalf("record %d is %+v; its message was acknowledged as %d", i+1, r, h.acked[name])
+		}
+	}
+	run(t, "", "fsck", root, "--deep")
+	t.Logf("%d kills, %d messages, %d of the last round had been stored without an answer", kills, h.published, duplicates)
+}
