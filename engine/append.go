@@ -46,7 +46,7 @@ func (l *Log) AppendSync(ctx context.Context, rec *Record) (uint64, error) {
 		if !errors.As(err, &full) || full.Kind == Admission {
 			return 0, err
 		}
-		if waitErr := l.awaitAdvance(ctx, Durable, l.durable.Load()); waitErr != nil {
+		if waitErr := l.awaitRoom(ctx, l.encodedBytes(rec)); waitErr != nil {
 			return 0, errors.Join(err, waitErr)
 		}
 	}
@@ -106,7 +106,17 @@ func (l *Log) validate(rec *Record) (int64, error) {
 			return 0, err
 		}
 	}
-	size := l.encodedBytes(rec)
+	subjectBytes, headersBytes, payloadBytes := len(l.subjectOf(rec)), len(rec.Headers), len(rec.Payload)
+	return l.checkSize(subjectBytes, headersBytes, payloadBytes)
+}
+
+// checkSize returns the encoded length of a record whose parts have these
+// lengths, or ErrTooLarge.
+func (l *Log) checkSize(subjectBytes, headersBytes, payloadBytes int) (int64, error) {
+	if err := segment.CheckSizes(subjectBytes, headersBytes, payloadBytes); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	size := int64(segment.RecordBytes(subjectBytes, headersBytes, payloadBytes))
 	if size > l.opts.SegmentBytesMax/2 && !emptyTail(l.opts.SegmentBytesMax).fits(size) {
 		return 0, fmt.Errorf("%w: a record of %d bytes in segments of at most %d", ErrTooLarge, size, l.opts.SegmentBytesMax)
 	}
@@ -136,20 +146,28 @@ func (l *Log) admitLocked(bytes int64) error {
 	if err := l.usableLocked(); err != nil {
 		return err
 	}
-	unflushed := int64(l.mu.encoded - l.flushed.Load())
 	switch {
 	case l.mu.pressure.noRoom != nil && (l.mu.tail == nil || !l.mu.tail.tail.fits(bytes)):
 		return l.refuseLocked(Admission, "no room for another segment", l.mu.pressure.noRoom)
-	case unflushed > 0 && unflushed+bytes > l.opts.UnflushedBytesMax:
+	case l.overUnflushedLocked(bytes):
 		kind := Flush
 		if l.mu.pressure.rolling {
 			kind = Rollover
 		}
 		l.demandLocked(l.appended.Load())
-		return l.refuseLocked(kind, fmt.Sprintf("%d of %d bytes wait to be synced", unflushed, l.opts.UnflushedBytesMax), nil)
+		return l.refuseLocked(kind, fmt.Sprintf("%d of %d bytes wait to be synced", l.unflushedLocked(), l.opts.UnflushedBytesMax), nil)
 	}
 	l.clearPressureLocked()
 	return nil
+}
+
+func (l *Log) unflushedLocked() int64 { return int64(l.mu.encoded - l.flushed.Load()) }
+
+// overUnflushedLocked reports whether so many bytes more would pass the limit
+// on what is not yet synced. Anything is let in where nothing is unsynced.
+func (l *Log) overUnflushedLocked(bytes int64) bool {
+	unflushed := l.unflushedLocked()
+	return unflushed > 0 && unflushed+bytes > l.opts.UnflushedBytesMax
 }
 
 // encodeLocked gives rec the next sequence number and encodes it. The caller
@@ -171,9 +189,6 @@ func (l *Log) encodeLocked(rec *Record, size int64, flags segment.Flags) uint64 
 	span := l.mu.open.reserve(s, size, &l.engine.blocks)
 	span.bytes = segment.AppendRecord(span.bytes, s.header.Salt, &encoded)
 	span.lastSeq, l.mu.open.lastSeq = seq, seq
-	if s.tail.records == 0 {
-		s.tail.oldest = timestamp
-	}
 	s.tail.note(seq, timestamp, size)
 	l.mu.encoded += uint64(size)
 	l.appended.Store(seq)
@@ -210,7 +225,7 @@ func (l *Log) newTailLocked(bytes int64) *segmentFile {
 	l.mu.nextCapacity = l.capacityFor(capacity, 0)
 	s := &segmentFile{fs: l.engine.opts.FS, tail: *emptyTail(capacity)}
 	s.header = segment.Header{
-		LogID: l.id, ID: l.mu.nextSegmentID, BaseSeq: base, Created: l.now(),
+		LogID: l.id, ID: l.mu.nextSegmentID, BaseSeq: base, Created: max(0, l.now()),
 		Epoch: l.mu.epoch, Salt: l.engine.opts.random(),
 	}
 	s.tail.lastSeq = base - 1

@@ -18,7 +18,7 @@ type committer struct {
 	next    int           // the span of pending that is written next
 	current *segmentFile  // the segment that is written now, nil before the first
 	dirty   bool          // current has bytes that were written and not synced
-	since   int64         // when the first of them was written
+	since   time.Time     // when the first of them was written
 	marked  bool          // nothing is to be proved by a mark
 	stalled bool          // pending waits for a segment to go to
 	taken   uint64        // bytes encoded in what was taken so far
@@ -87,8 +87,8 @@ func (c *committer) step() bool {
 	}
 	if c.pending == nil {
 		c.gather()
-		c.take()
 	}
+	c.take()
 	did := c.pending != nil
 	err := c.write()
 	stalled := errors.Is(err, errStalled)
@@ -132,14 +132,15 @@ func (l *Log) encodedBytesNow() uint64 {
 	return l.mu.encoded
 }
 
-// take swaps the commit buffers, if anything was appended.
+// take swaps the commit buffers, if anything was appended and what was taken
+// before is written. Every signal up to now is answered by what follows.
 func (c *committer) take() {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.signaled = false
 	buffer := l.mu.open
-	if buffer.empty() || l.mu.failure != nil {
+	if c.pending != nil || buffer.empty() || l.mu.failure != nil {
 		return
 	}
 	l.mu.open, c.spare = c.spare, nil
@@ -181,7 +182,7 @@ func (c *committer) writeSpan(span *span) error {
 		return fmt.Errorf("write segment %d at %d: %w", s.id(), span.offset, err)
 	}
 	if !c.dirty {
-		c.since = c.log.now()
+		c.since = c.log.engine.opts.Now()
 	}
 	c.dirty, c.marked = true, false
 	s.lastSeq.Store(span.lastSeq)
@@ -200,7 +201,7 @@ func (c *committer) moveTo(next *segmentFile) error {
 			return err
 		}
 		c.log.publishWritten(c.current.lastSeq.Load())
-		c.log.publishDurable(c.current.lastSeq.Load(), false)
+		c.log.publishDurable(c.current.lastSeq.Load())
 	}
 	err := c.log.keeper.activate(next)
 	c.stalled = errors.Is(err, errStalled)
@@ -212,9 +213,14 @@ func (c *committer) moveTo(next *segmentFile) error {
 	return nil
 }
 
-// untilFlush is how long what is written may stay unsynced.
+// untilFlush is how long what is written may stay unsynced. A clock that was
+// set back does not make it longer.
 func (c *committer) untilFlush() time.Duration {
-	return c.log.opts.FlushInterval - time.Duration(c.log.now()-c.since)
+	unsynced := c.log.engine.opts.Now().Sub(c.since)
+	if unsynced < 0 {
+		return 0
+	}
+	return c.log.opts.FlushInterval - unsynced
 }
 
 // wanted reports whether more is to become durable than is: because somebody
@@ -260,7 +266,7 @@ func (c *committer) syncAndPublish() error {
 	if whole {
 		l.flushed.Store(c.taken)
 	}
-	l.publishDurable(c.current.lastSeq.Load(), whole)
+	l.publishDurable(c.current.lastSeq.Load())
 	if l.retired(c.current) {
 		l.keeper.poke()
 	}
@@ -320,8 +326,7 @@ func (c *committer) encodeMark(kind segment.ControlKind) bool {
 // log whose last segment has no room for the mark is sealed instead.
 func (c *committer) finish() {
 	l := c.log
-	for c.step() {
-	}
+	c.drain()
 	if c.dirty && !l.failed() {
 		if err := c.syncAndPublish(); err != nil {
 			l.poison(err)
@@ -336,6 +341,27 @@ func (c *committer) finish() {
 	if !c.mark(segment.CloseMark) && !l.failed() {
 		l.retireTail()
 		l.keeper.poke()
+	}
+}
+
+// drain writes what was appended before the log began to close. It waits for
+// segments that are still to be prepared or sealed, but not for room.
+func (c *committer) drain() {
+	l := c.log
+	for {
+		for c.step() {
+		}
+		if c.pending == nil || l.failed() || l.roomError() != nil {
+			return
+		}
+		if l.engine.opts.manual {
+			l.keeper.step()
+			continue
+		}
+		select {
+		case <-l.wake:
+		case <-time.After(stallRetry):
+		}
 	}
 }
 

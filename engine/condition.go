@@ -38,21 +38,39 @@ func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	if len(filter) == 0 {
 		filter = l.subjectOf(rec)
 	}
-	var history subjectHistory
-	if c.ExpectLastSubjectSeq {
-		if history, err = l.subjects.history(filter); err != nil {
-			return 0, err
+	for {
+		var history subjectHistory
+		if c.ExpectLastSubjectSeq {
+			if history, err = l.subjects.history(filter); err != nil {
+				return 0, err
+			}
+		}
+		seq, stale, err := l.appendIf(rec, size, &c, filter, history)
+		if !stale {
+			return seq, err
 		}
 	}
+}
+
+// appendIf checks the conditions and appends in one step. It reports a history
+// that has to be looked up again.
+func (l *Log) appendIf(rec *Record, size int64, c *Conditions, filter []byte, history subjectHistory) (seq uint64, stale bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.ExpectLastSubjectSeq {
-		last := l.subjects.lastLocked(filter, history)
-		if last != c.LastSubjectSeq {
-			return 0, &ConflictError{Kind: ConflictLastSubjectSeq, ActualSeq: last}
+		if l.subjects.staleLocked(history) {
+			return 0, true, nil
+		}
+		if last := l.subjects.lastLocked(filter, history); last != c.LastSubjectSeq {
+			return 0, false, &ConflictError{Kind: ConflictLastSubjectSeq, ActualSeq: last}
 		}
 	}
-	if seq, err := l.checkLocked(&c); err != nil {
+	seq, err = l.appendUniqueLocked(rec, size, c)
+	return seq, false, err
+}
+
+func (l *Log) appendUniqueLocked(rec *Record, size int64, c *Conditions) (uint64, error) {
+	if seq, err := l.checkLocked(c); err != nil {
 		return seq, err
 	}
 	seq, err := l.appendLocked(rec, size)

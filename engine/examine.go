@@ -72,8 +72,11 @@ func (l *Log) readFooter(file vfs.File, size int64, found *foundSegment) error {
 	if _, err := file.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read footer: %w", err)
 	}
-	if footer, err := segment.DecodeFooter(tail); err == nil && l.ownFooter(&footer, found.name) &&
-		int64(footer.IndexOffset+footer.IndexBytes) == size-segment.FooterBytes {
+	footer, err := segment.DecodeFooter(tail)
+	if isNewer(err) {
+		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
+	}
+	if err == nil && l.ownFooter(&footer, found.name) && int64(footer.IndexOffset+footer.IndexBytes) == size-segment.FooterBytes {
 		found.footer, found.footerAt = &footer, size-segment.FooterBytes
 		return nil
 	}
@@ -87,6 +90,14 @@ func (l *Log) readFooter(file vfs.File, size int64, found *foundSegment) error {
 	return nil
 }
 
+// isNewer reports whether bytes that verify are of a version, or have flags,
+// that this program does not know.
+func isNewer(err error) bool {
+	var version *segment.VersionError
+	var flags *segment.FlagsError
+	return errors.As(err, &version) && version.Verified || errors.As(err, &flags)
+}
+
 func (l *Log) ownFooter(footer *segment.Footer, name segmentName) bool {
 	return footer.LogID == l.id && footer.ID == name.id && footer.BaseSeq == name.baseSeq
 }
@@ -97,8 +108,7 @@ func (l *Log) readHeader(file vfs.File, size int64, found *foundSegment) error {
 		return fmt.Errorf("read header: %w", err)
 	}
 	header, err := segment.DecodeHeader(head)
-	var newer *segment.VersionError
-	if errors.As(err, &newer) && newer.Verified {
+	if isNewer(err) {
 		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
 	}
 	if err == nil && header.LogID == l.id && header.ID == found.name.id && header.BaseSeq == found.name.baseSeq {

@@ -37,9 +37,12 @@ type Log struct {
 	keeper    maintainer
 	wake      chan struct{} // one pending signal for the committer
 	stopped   chan struct{} // closed when the committer has ended
+	released  chan struct{} // closed when Close has let everything go
 
 	// emitting is held while OnEvent runs.
 	emitting sync.Mutex
+	// refreshing is held while a read-only log looks at its files again.
+	refreshing sync.Mutex
 
 	mu struct {
 		sync.Mutex
@@ -80,7 +83,7 @@ type Watermarks struct {
 func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l := &Log{
 		engine: e, name: name, id: id, opts: opts, paths: newLogLayout(e.dir, name), defaultSubject: []byte(name),
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), released: make(chan struct{}),
 	}
 	l.segments.Store(&[]*segmentFile{})
 	l.mu.open = new(commitBuffer)
@@ -91,6 +94,7 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l.committer.log = l
 	l.keeper.log = l
 	l.subjects.log = l
+	l.subjects.limit = subjectsTrackedMax
 	return l
 }
 
@@ -178,7 +182,8 @@ func (l *Log) untilSealByAge() time.Duration {
 	if l.mu.tail == nil || l.mu.tail.tail.records == 0 {
 		return idleForever
 	}
-	return max(0, l.opts.SegmentAgeMax-time.Duration(l.now()-l.mu.tail.tail.oldest))
+	// A segment is made for its first record.
+	return max(0, l.opts.SegmentAgeMax-time.Duration(l.now()-l.mu.tail.header.Created))
 }
 
 // sealByAge ends the active segment when its first record is old enough.
@@ -207,6 +212,12 @@ func (l *Log) failed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.failure != nil
+}
+
+func (l *Log) closed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.closing
 }
 
 // endError is why the log commits no more, nil while it does.
@@ -249,6 +260,7 @@ func (l *Log) poison(cause error) {
 	}
 	failure := l.mu.failure
 	waiters := l.takeWaitersLocked()
+	l.signalLocked()
 	l.mu.Unlock()
 	for _, waiter := range waiters {
 		close(waiter)
@@ -261,12 +273,15 @@ func (l *Log) poison(cause error) {
 }
 
 // Close writes what is appended, syncs it, marks the log as closed cleanly and
-// gives its files up. It returns the failure of a poisoned log. Readers of the
-// log end with ErrClosed. Calling it again returns nil.
+// gives its files up. It returns the failure of a poisoned log, and an error
+// that matches ErrClosed if the disk had no room for what was appended last.
+// Readers that follow the log end with ErrClosed. Calling it again waits for the
+// first call and returns nil.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.mu.closing {
 		l.mu.Unlock()
+		<-l.released
 		return nil
 	}
 	l.mu.closing = true
@@ -281,6 +296,7 @@ func (l *Log) Close() error {
 	l.keeper.stop()
 	err := l.release()
 	l.engine.forget(l)
+	close(l.released)
 	return err
 }
 
@@ -289,6 +305,7 @@ func (l *Log) Close() error {
 func (l *Log) release() error {
 	l.mu.Lock()
 	l.mu.closing = true
+	l.retireTailLocked()
 	failures := []error{l.mu.failure}
 	waiters := l.takeWaitersLocked()
 	l.mu.Unlock()

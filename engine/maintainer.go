@@ -63,6 +63,9 @@ func (k *maintainer) run() {
 
 // dueLocked reports work that came up after the last step looked.
 func (k *maintainer) dueLocked() bool {
+	if k.log.failed() {
+		return false // whatever is due stays so
+	}
 	return k.successorDueLocked() && k.log.roomError() == nil || k.log.sealable() != nil
 }
 

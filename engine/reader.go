@@ -46,7 +46,8 @@ type Reader struct {
 	bytes  []byte // the pinned map of seg, or a copy where the map faulted
 	copied bool
 	offset int64
-	end    int64 // readable so far
+	end    int64  // readable so far
+	mark   uint64 // the watermark before end was looked up: the records up to it lie before end
 
 	ahead  verified
 	record *segment.Record // the one that was taken last, nil after damage
@@ -61,11 +62,12 @@ type verified struct {
 	ends    [16]int64 // the offset behind each
 	next    int
 	count   int
+	newer   bool // what follows verifies and has flags that are not known
 }
 
 func (v *verified) empty() bool { return v.next == v.count }
 
-func (v *verified) drop() { v.next, v.count = 0, 0 }
+func (v *verified) drop() { v.next, v.count, v.newer = 0, 0, false }
 
 // NewReader opens a reader. It must be closed. Errors: ErrInvalidOptions,
 // ErrTrimmed for a sequence that retention removed, ErrNotFound for a record id
@@ -74,6 +76,9 @@ func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
 	r := &Reader{log: l, opts: opts}
 	if err := r.checkOptions(); err != nil {
 		return nil, err
+	}
+	if l.closed() {
+		return nil, ErrClosed
 	}
 	var err error
 	switch {
@@ -115,7 +120,8 @@ func (r *Reader) checkOptions() error {
 // Next returns the next record. Its memory is borrowed until the next call. It
 // returns io.EOF at the end of what may be read (never when following), a
 // *DamageError for a range that does not verify, ctx's error, ErrPoisoned or
-// ErrClosed when a follower can get no more.
+// ErrClosed when a follower can get no more, ErrNewerFormat for a record that a
+// newer version wrote.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	for {
 		if r.closed {
@@ -151,18 +157,25 @@ func (r *Reader) position(ctx context.Context) (bool, error) {
 	}
 	// What ends the segment is looked up before its end: the end is final by
 	// the time that the segment has a successor or a footer.
-	holder, ended := r.log.segmentFor(r.want), r.seg.ended()
-	r.end = r.seg.readableEnd(r.opts.Level)
-	if r.offset < r.end {
+	holder, next, ended := r.log.segmentFor(r.want), r.log.segmentAfter(r.seg), r.seg.ended()
+	r.look()
+	switch last := r.seg.lastSeq.Load(); {
+	case r.offset < r.end:
 		return true, nil
-	}
-	if holder != nil && holder != r.seg {
+	case holder != nil && holder != r.seg:
 		return false, r.leave()
-	}
-	if r.want <= r.seg.lastSeq.Load() && (ended || r.log.segmentAfter(r.seg) != nil) {
+	case r.want <= last && (ended || next != nil):
 		return false, r.damaged(r.extentAt())
+	case next != nil && r.want > last && r.want < next.baseSeq():
+		return false, r.skip(r.log.missing(r.want, next))
 	}
 	return false, r.wait(ctx)
+}
+
+// look takes over how far the segment may be read now.
+func (r *Reader) look() {
+	r.mark = r.log.watermark(r.opts.Level)
+	r.end = r.seg.readableEnd(r.opts.Level)
 }
 
 // wait waits until the watermark reaches the wanted sequence, or ends.
@@ -195,11 +208,18 @@ func (r *Reader) pin(s *segmentFile, seek func(*segment.Index) int64, active int
 	if err != nil {
 		return err
 	}
-	r.seg, r.bytes, r.copied, r.offset, r.end = s, bytes, false, active, s.readableEnd(r.opts.Level)
+	r.seg, r.bytes, r.copied, r.offset = s, bytes, false, active
+	r.look()
 	if s.seal.Load() == nil {
 		return nil
 	}
 	index, err := s.index(bytes)
+	if errors.Is(err, vfs.ErrFault) {
+		if err := r.copyFile(); err != nil {
+			return err
+		}
+		index, err = s.index(r.bytes)
+	}
 	if err != nil {
 		return err
 	}
@@ -225,6 +245,9 @@ func (r *Reader) decode() error {
 			return err
 		}
 	}
+	if r.ahead.empty() && r.ahead.newer {
+		return fmt.Errorf("%w: log %s: record %d, segment %d at %d", ErrNewerFormat, r.log.name, r.want, r.seg.id(), r.offset)
+	}
 	record := &r.ahead.records[r.ahead.next]
 	if r.ahead.empty() || record.Flags&segment.FlagControl == 0 && record.Seq > r.want {
 		return r.damaged(r.extentAt())
@@ -238,14 +261,20 @@ func (r *Reader) decode() error {
 // verify checks the records at r.offset, as many as fit in a run. None are
 // ready afterwards if the first one does not verify.
 func (r *Reader) verify() error {
-	fault := vfs.Guard(func() { r.ahead.fill(r.bytes[:min(r.end, int64(len(r.bytes)))], r.offset, r.seg.header.Salt) })
-	if fault == nil || r.ahead.count > 0 {
+	fault := r.fill()
+	if r.ahead.count > 0 || fault == nil && !r.copied {
 		return nil
 	}
-	if err := r.copyAround(fault); err != nil {
-		return err
+	// The map faulted, or what is asked for was written after the copy.
+	if err := r.copyFile(); err != nil {
+		return errors.Join(fault, err)
 	}
-	return r.verify()
+	return r.fill()
+}
+
+func (r *Reader) fill() error {
+	readable := r.bytes[:min(r.end, int64(len(r.bytes)))]
+	return vfs.Guard(func() { r.ahead.fill(readable, r.offset, r.seg.header.Salt) })
 }
 
 func (v *verified) fill(bytes []byte, at int64, salt uint64) {
@@ -253,6 +282,7 @@ func (v *verified) fill(bytes []byte, at int64, salt uint64) {
 	for v.count < len(v.records) && at < int64(len(bytes)) {
 		n, err := segment.DecodeRecord(bytes[at:], salt, &v.records[v.count])
 		if err != nil {
+			v.newer = n > 0
 			return
 		}
 		at += int64(n)
@@ -321,11 +351,15 @@ func (r *Reader) Close() error {
 
 // eachRecordAt visits every record from a sequence up to the level's watermark
 // and skips what is damaged: what is gone has no subject and no id.
-func (l *Log) eachRecordAt(from uint64, level Level, visit func(Record)) (err error) {
-	if from > l.watermark(level) {
+func (l *Log) eachRecordAt(from uint64, level Level, visit func(Record)) error {
+	return l.eachRecordBetween(from, l.watermark(level), level, visit)
+}
+
+func (l *Log) eachRecordBetween(from, to uint64, level Level, visit func(Record)) (err error) {
+	if from > to {
 		return nil
 	}
-	r, err := l.NewReader(ReadOptions{FromSeq: from, Level: level, ToSeq: l.watermark(level), SkipDamaged: func(*DamageError) {}})
+	r, err := l.NewReader(ReadOptions{FromSeq: from, ToSeq: to, Level: level, SkipDamaged: func(*DamageError) {}})
 	if err != nil {
 		return err
 	}

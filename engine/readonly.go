@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 )
@@ -11,6 +13,8 @@ import (
 
 // refresh lists the segments again and moves the watermarks.
 func (l *Log) refresh() error {
+	l.refreshing.Lock()
+	defer l.refreshing.Unlock()
 	names, err := l.segmentNames()
 	if err != nil {
 		return err
@@ -27,7 +31,7 @@ func (l *Log) refresh() error {
 			if i+1 < len(names) {
 				next = &names[i+1]
 			}
-			if s, err = l.look(name, next); err != nil {
+			if s, err = l.lookAgain(s, name, next); err != nil {
 				return fmt.Errorf("read segment %d: %w", name.id, err)
 			}
 		}
@@ -46,7 +50,23 @@ func (l *Log) publishList(list []*segmentFile) {
 	last := max(l.durable.Load(), list[len(list)-1].lastSeq.Load())
 	l.appended.Store(last)
 	l.publishWritten(last)
-	l.publishDurable(last, true)
+	l.publishDurable(last)
+}
+
+// lookAgain reads a segment of which before was seen at the last refresh, nil
+// if nothing was. What was proved then stays proved: where less verifies now,
+// readers are to meet the damage and not the end of the log.
+func (l *Log) lookAgain(before *segmentFile, name segmentName, next *segmentName) (*segmentFile, error) {
+	s, err := l.look(name, next)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		// Its owner sealed it, and so made it shorter, while it was read: that
+		// happens once in a segment's life.
+		s, err = l.look(name, next)
+	}
+	if err == nil && before != nil && !s.ended() && s.lastSeq.Load() < before.lastSeq.Load() {
+		s = before
+	}
+	return s, err
 }
 
 // look reads a segment as it is now.
@@ -106,8 +126,8 @@ func lastBefore(contents []byte, header segment.Header, run segment.Extent, limi
 	at := run.Offset
 	var record segment.Record
 	for at < limit {
-		n, err := segment.DecodeRecord(contents[at:run.End], header.Salt, &record)
-		if err != nil || at+int64(n) > limit {
+		n, _ := segment.DecodeRecord(contents[at:run.End], header.Salt, &record)
+		if n == 0 || at+int64(n) > limit {
 			break
 		}
 		at += int64(n)

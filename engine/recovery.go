@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,21 @@ type foundSegment struct {
 // recover opens the log for writing.
 func (l *Log) recover() error {
 	r := &recovery{log: l, report: &l.recovery}
+	if err := r.recoverSegments(); err != nil {
+		return errors.Join(err, r.letGo())
+	}
+	r.resume()
+	if err := l.rebuildDedup(); err != nil {
+		return fmt.Errorf("rebuild dedup window: %w", err)
+	}
+	if l.recovery.Eventful() {
+		l.engine.opts.Logger.Warn("log_recovered", "group", "aof2.flush", "log", l.name, "report", l.recovery)
+		l.emit(Event{Kind: EventLogRecovered, Recovery: &l.recovery})
+	}
+	return nil
+}
+
+func (r *recovery) recoverSegments() error {
 	if err := r.settleDirectory(); err != nil {
 		return err
 	}
@@ -47,15 +63,18 @@ func (l *Log) recover() error {
 			return err
 		}
 	}
-	r.resume()
-	if err := l.rebuildDedup(); err != nil {
-		return fmt.Errorf("rebuild dedup window: %w", err)
-	}
-	if l.recovery.Eventful() {
-		l.engine.opts.Logger.Warn("log_recovered", "group", "aof2.flush", "log", l.name, "report", l.recovery)
-		l.emit(Event{Kind: EventLogRecovered, Recovery: &l.recovery})
-	}
+	r.reportMissing()
 	return nil
+}
+
+// letGo gives up what a recovery that failed holds of segments that did not yet
+// become the log's.
+func (r *recovery) letGo() (err error) {
+	for _, found := range r.found[len(*r.log.segments.Load()):] {
+		r.log.engine.hot.giveBack(found.file.bytes.Load())
+		err = errors.Join(err, found.file.closeFile())
+	}
+	return err
 }
 
 // settleDirectory makes the names that a crash may have left pending durable,
@@ -201,7 +220,7 @@ func (r *recovery) continueSegment(s *segmentFile, contents []byte, scan segment
 	}
 	s.tail = tail{
 		capacity: s.bytes.Load(), end: scan.RecordsEnd, lastSeq: scan.LastSeq, records: sum.Count,
-		maxTimestamp: sum.MaxTimestamp, oldest: sum.FirstTimestamp, frames: decoded.Frames(),
+		maxTimestamp: sum.MaxTimestamp, frames: decoded.Frames(),
 	}
 	s.lastSeq.Store(scan.LastSeq)
 	s.writtenEnd.Store(scan.RecordsEnd)
@@ -287,6 +306,25 @@ func (r *recovery) reportDamage(s *segmentFile, scan segment.ScanResult) {
 		if extent.Damaged {
 			r.report.Damaged = append(r.report.Damaged, r.log.damage(s, extent))
 		}
+	}
+}
+
+// reportMissing reports the sequences between two segments that no file holds.
+func (r *recovery) reportMissing() {
+	list := *r.log.segments.Load()
+	for i := 1; i < len(list); i++ {
+		if first := list[i-1].lastSeq.Load() + 1; first < list[i].baseSeq() {
+			r.report.Damaged = append(r.report.Damaged, r.log.missing(first, list[i]))
+		}
+	}
+}
+
+// missing describes the sequences from first on that should lie in front of a
+// segment and that no file holds.
+func (l *Log) missing(first uint64, next *segmentFile) *DamageError {
+	return &DamageError{
+		Log: l.name, Segment: next.id() - 1, Path: l.paths.segments, FirstSeq: first, LastSeq: next.baseSeq() - 1,
+		Reason: "the segment file is missing",
 	}
 }
 

@@ -65,6 +65,7 @@ func (r *Reader) seekSeq(seq uint64) error {
 func (r *Reader) seekTime(t int64) error {
 	r.from = t
 	r.want = r.log.firstSeq()
+	last := r.log.watermark(r.opts.Level) // of records that the list below holds
 	for _, s := range *r.log.segments.Load() {
 		if s.unreadable {
 			continue
@@ -80,17 +81,20 @@ func (r *Reader) seekTime(t int64) error {
 		}
 		return r.takeSeqAt()
 	}
-	r.want = r.log.watermark(r.opts.Level) + 1
+	r.want = max(r.want, last+1)
 	return nil
 }
 
 // takeSeqAt makes the sequence of the record at the offset the wanted one.
 func (r *Reader) takeSeqAt() error {
 	record := r.peek()
-	if record != nil && record.Seq > r.want && record.Flags&segment.FlagControl == 0 {
-		r.want = record.Seq
-	} else if record == nil && r.offset > segment.HeaderBytes {
+	switch {
+	case record == nil:
 		r.offset = segment.HeaderBytes // let the walk find the damage
+	case record.Flags&segment.FlagControl != 0:
+		r.want = max(r.want, record.Seq+1)
+	default:
+		r.want = max(r.want, record.Seq)
 	}
 	return nil
 }
@@ -115,7 +119,7 @@ func (r *Reader) seekRecordID(id RecordID) error {
 	notFound := fmt.Errorf("%w: no record at segment %d, offset %d", ErrNotFound, id.Segment(), id.Offset())
 	list := *r.log.segments.Load()
 	i := sort.Search(len(list), func(i int) bool { return list[i].id() >= id.Segment() })
-	if i == len(list) || list[i].id() != id.Segment() || list[i].unreadable || id.Offset()%8 != 0 {
+	if i == len(list) || list[i].id() != id.Segment() || list[i].unreadable || id.Offset() < segment.HeaderBytes || id.Offset()%8 != 0 {
 		return notFound
 	}
 	if err := r.pin(list[i], func(*segment.Index) int64 { return id.Offset() }, id.Offset()); err != nil {
@@ -134,13 +138,10 @@ func (r *Reader) extentAt() segment.Extent {
 	var extent segment.Extent
 	known := r.seg.known()
 	if !known.Complete {
-		known = segment.Known{RecordsEnd: r.end, LastSeq: r.seg.lastSeq.Load(), Complete: true}
-		if next := r.log.segmentAfter(r.seg); next == nil {
-			known.LastSeq = min(known.LastSeq, r.log.watermark(r.opts.Level))
-		}
+		known = segment.Known{RecordsEnd: r.end, LastSeq: min(r.seg.lastSeq.Load(), r.mark), Complete: true}
 	}
 	find := func() { extent = segment.DamageAt(r.bytes, r.offset, r.seg.header, r.want, known) }
-	if fault := vfs.Guard(find); fault != nil && r.copyAround(fault) == nil {
+	if fault := vfs.Guard(find); fault != nil && r.copyFile() == nil {
 		find()
 	}
 	extent.Damaged = true
@@ -170,15 +171,12 @@ func (r *Reader) skip(damage *DamageError) error {
 	return nil
 }
 
-// copyAround replaces a map that faulted by a copy that was read piece by
-// piece: what cannot be read is zeros there, which no record verifies with.
-func (r *Reader) copyAround(fault error) error {
-	if r.copied {
-		return fault
-	}
+// copyFile replaces a map that faulted by a copy that is read piece by piece:
+// what cannot be read is zeros there, which no record verifies with.
+func (r *Reader) copyFile() error {
 	contents, err := readPieces(r.seg.fs, r.seg.path, r.seg.bytes.Load())
 	if err != nil {
-		return errors.Join(fault, err)
+		return fmt.Errorf("copy segment %d: %w", r.seg.id(), err)
 	}
 	r.bytes, r.copied = contents, true
 	return nil

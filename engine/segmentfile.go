@@ -56,7 +56,6 @@ type tail struct {
 	records      uint64
 	maxTimestamp int64
 	frames       []segment.Frame // sparse index of what is encoded so far
-	oldest       int64           // when the first record was encoded, for sealing by age
 }
 
 // fits reports whether a record of this many bytes leaves room for what must

@@ -19,13 +19,19 @@ type subjectTracker struct {
 	enabled bool
 	loaded  bool
 	last    map[string]*uint64
+	limit   int    // of subjects in last, until the next shedding
+	shed    uint64 // how often subjects were dropped that lie in sealed segments
 }
 
-// subjectsTrackedMax bounds the map; beyond it tracking starts anew.
+// subjectsTrackedMax is how many subjects are tracked before those that lie in
+// sealed segments are dropped.
 const subjectsTrackedMax = 1 << 20
 
 // subjectHistory is what the sealed segments say about a filter.
-type subjectHistory struct{ last uint64 }
+type subjectHistory struct {
+	last uint64
+	shed uint64 // of the tracker, before the segments were looked at
+}
 
 // noteLocked follows an append.
 func (t *subjectTracker) noteLocked(subject []byte, seq uint64) {
@@ -40,30 +46,59 @@ func (t *subjectTracker) noteLocked(subject []byte, seq uint64) {
 }
 
 func (t *subjectTracker) addLocked(subject string, seq uint64) {
-	if len(t.last) >= subjectsTrackedMax {
-		t.enabled, t.loaded, t.last = false, false, nil
-		return
+	if len(t.last) >= t.limit {
+		t.shedLocked()
 	}
 	t.last[subject] = &seq
 }
 
-// history prepares a check outside the log's lock. With tracking on, nothing
-// that is appended afterwards can be missed.
-func (t *subjectTracker) history(filter []byte) (subjectHistory, error) {
-	if err := t.load(); err != nil {
-		return subjectHistory{}, err
+// shedLocked drops the subjects that the indexes of sealed segments answer for.
+// What is left lies in unsealed segments, which bounds it.
+func (t *subjectTracker) shedLocked() {
+	sealed := t.log.sealedUpTo()
+	for subject, seq := range t.last {
+		if *seq <= sealed {
+			delete(t.last, subject)
+		}
 	}
-	if isLiteral(filter) && t.tracked(filter) {
-		return subjectHistory{}, nil // the newest is known already
-	}
-	last, err := t.log.lastInSealed(filter)
-	return subjectHistory{last: last}, err
+	t.shed++
+	t.limit = max(t.limit, 2*len(t.last))
 }
 
-func (t *subjectTracker) tracked(subject []byte) bool {
+// sealedUpTo is the last sequence in front of the first unsealed segment.
+func (l *Log) sealedUpTo() (last uint64) {
+	for _, s := range *l.segments.Load() {
+		if !s.ended() {
+			break
+		}
+		last = s.lastSeq.Load()
+	}
+	return last
+}
+
+// history prepares a check outside the log's lock. With tracking on, nothing
+// that is appended afterwards can be missed, unless staleLocked says so.
+func (t *subjectTracker) history(filter []byte) (history subjectHistory, err error) {
+	if err := t.load(); err != nil {
+		return history, err
+	}
+	var known bool
+	if known, history.shed = t.tracked(filter); known {
+		return history, nil // the newest is known already
+	}
+	history.last, err = t.log.lastInSealed(filter)
+	return history, err
+}
+
+// staleLocked reports whether subjects were dropped that the history may not
+// know.
+func (t *subjectTracker) staleLocked(history subjectHistory) bool { return history.shed != t.shed }
+
+// tracked reports whether filter is a subject whose last sequence is known.
+func (t *subjectTracker) tracked(filter []byte) (known bool, shed uint64) {
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
-	return t.last[string(subject)] != nil
+	return isLiteral(filter) && t.last[string(filter)] != nil, t.shed
 }
 
 // load turns tracking on and reads what the unsealed segments hold already.
@@ -93,7 +128,7 @@ func (t *subjectTracker) load() error {
 	}
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
-	t.loaded = t.enabled
+	t.loaded = true
 	return nil
 }
 
@@ -102,7 +137,7 @@ func (t *subjectTracker) enable() (appended uint64, loaded bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !t.enabled {
-		t.enabled, t.loaded, t.last = true, false, make(map[string]*uint64)
+		t.enabled, t.last = true, make(map[string]*uint64)
 	}
 	return l.appended.Load(), t.loaded
 }
@@ -150,6 +185,12 @@ func (l *Log) lastInSegment(s *segmentFile, filter []byte) (last uint64, err err
 	if err != nil {
 		return 0, err
 	}
+	if isLiteral(filter) {
+		subject, present, exact := index.Lookup(string(filter))
+		if exact || !present {
+			return subject.LastSeq, nil
+		}
+	}
 	subjects, exact := index.Subjects()
 	if exact {
 		for subject := range subjects {
@@ -159,8 +200,13 @@ func (l *Log) lastInSegment(s *segmentFile, filter []byte) (last uint64, err err
 		}
 		return last, nil
 	}
-	err = l.eachRecordAt(s.baseSeq(), Durable, func(rec Record) {
-		if rec.Seq <= s.lastSeq.Load() && MatchSubject(filter, rec.Subject) {
+	return l.lastInRecords(s, filter)
+}
+
+// lastInRecords reads all of a segment: its filters do not know sequences.
+func (l *Log) lastInRecords(s *segmentFile, filter []byte) (last uint64, err error) {
+	err = l.eachRecordBetween(s.baseSeq(), s.lastSeq.Load(), Durable, func(rec Record) {
+		if MatchSubject(filter, rec.Subject) {
 			last = rec.Seq
 		}
 	})

@@ -76,7 +76,7 @@ func (l *Log) durableChannelLocked(seq uint64) chan struct{} {
 	return l.mu.flight[0]
 }
 
-// followLocked is closed at the next advance of the level's watermark.
+// followLocked is closed when the level's watermark is published next.
 func (l *Log) followLocked(level Level) chan struct{} {
 	follow := &l.mu.follow[level]
 	if *follow == nil {
@@ -119,8 +119,34 @@ func (l *Log) endedLocked() error {
 	return nil
 }
 
-// closedLocked reports whether the committer has ended.
+// awaitRoom waits until the limit on unflushed bytes lets so many in.
+func (l *Log) awaitRoom(ctx context.Context, bytes int64) error {
+	for {
+		l.mu.Lock()
+		if !l.overUnflushedLocked(bytes) {
+			l.mu.Unlock()
+			return nil
+		}
+		if err := l.endedLocked(); err != nil {
+			l.mu.Unlock()
+			return err
+		}
+		synced := l.followLocked(Durable)
+		l.mu.Unlock()
+		select {
+		case <-synced:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// closedLocked reports whether the committer has ended, or a log that has none
+// is closed.
 func (l *Log) closedLocked() bool {
+	if l.engine.readOnly {
+		return l.mu.closing
+	}
 	select {
 	case <-l.stopped:
 		return !l.engine.opts.manual || l.mu.closing
@@ -138,16 +164,14 @@ func (l *Log) publishWritten(seq uint64) {
 	closeAll(follow)
 }
 
-// publishDurable moves the durable watermark to seq and releases the waiters of
-// everything that was taken up to then.
-func (l *Log) publishDurable(seq uint64, all bool) {
+// publishDurable moves the durable watermark to seq and wakes the waiters of
+// everything that was taken up to then. Where a segment ends inside of what was
+// taken, some of them wait once more.
+func (l *Log) publishDurable(seq uint64) {
 	l.mu.Lock()
 	l.durable.Store(seq)
-	waiters := l.takeFollowLocked(Durable)
-	if all {
-		waiters = append(waiters, l.mu.flight...)
-		l.mu.flight = l.mu.flight[:0:0]
-	}
+	waiters := append(l.takeFollowLocked(Durable), l.mu.flight...)
+	l.mu.flight = nil
 	l.mu.Unlock()
 	closeAll(waiters)
 }
