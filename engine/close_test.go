@@ -50,8 +50,8 @@ func TestEngineCloseWaitsForALogThatIsBeingClosed(t *testing.T) {
 	for range 50 { // however often it gets the processor
 		eventually(t, "the engine is closing", func() bool { return !e.lifecycle.TryLock() || unlock(&e.lifecycle) })
 		select {
-		case <-second:
-			t.Fatal("the engine is closed and its root free while a log is being written")
+		case err := <-second:
+			t.Fatalf("the engine is closed (%v) and its root free while a log is being written", err)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -214,7 +214,7 @@ func raceWithClose(t *testing.T, l *Log, round int) uint64 {
 	eventually(t, "some records are durable", func() bool { return l.Watermarks().Durable > uint64(20*round) || t.Failed() })
 	group.Go(func() { ended(l.Close()) })
 	ended(l.Close())
-	ends(t, "everybody", inBackground(func() error { group.Wait(); return nil }))
+	_ = ends(t, "everybody", inBackground(func() error { group.Wait(); return nil }))
 	return acked.seq
 }
 
@@ -242,7 +242,7 @@ func TestLogThatCannotBeOpenedHoldsNothing(t *testing.T) {
 	if err := appendAndCommit(first, 600); err != nil {
 		t.Fatal(err)
 	}
-	first.engine.opts.FS.(*vfs.Faulty).Clear()
+	disk.Clear()
 	e := first.engine
 	for _, s := range *first.segments.Load() {
 		if err := s.closeFile(); err != nil {

@@ -3,9 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,20 +187,3 @@ func newGate(disk *vfs.Faulty) *gate {
 }
 
 func (g *gate) open() { close(g.opened) }
-
-// segmentFiles lists the paths of a log's segment files in order.
-func segmentFiles(t *testing.T, disk vfs.FS, root string) []string {
-	t.Helper()
-	dir := newLogLayout(root, "orders").segments
-	entries, err := disk.ReadDir(dir)
-	if err != nil {
-		t.Fatalf("list segments: %v", err)
-	}
-	var files []string
-	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), segmentSuffix) {
-			files = append(files, filepath.Join(dir, entry.Name()))
-		}
-	}
-	return files
-}
