@@ -229,7 +229,7 @@ func TestSlowDiskRefusesAppendsWithFlush(t *testing.T) {
 	disk, events := vfs.NewFaulty(vfs.NewMem(1)), &eventLog{}
 	held := newGate(disk)
 	e := openOnDisk(t, simRoot, Options{FS: disk, OnEvent: events.note})
-	l := openLogTest(t, e, LogOptions{UnflushedBytesMax: 1 << 20})
+	l := openLogTest(t, e, LogOptions{SegmentBytesMin: 8 << 20, SegmentBytesMax: 8 << 20, UnflushedBytesMax: 1 << 20})
 	appendMany(t, l, 1, 1)
 	slow := disk.Add(vfs.Rule{Op: vfs.OpSyncData, Delay: time.Second})
 	full, last := appendUntilRefused(t, l, 10_000)
