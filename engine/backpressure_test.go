@@ -69,31 +69,34 @@ func goesOn(t *testing.T, l *Log, bytes int) uint64 {
 	return seq
 }
 
-// wantPressureEvents checks that each change of state was told once.
-func wantPressureEvents(t *testing.T, l *Log, events *eventLog, kinds ...BackpressureKind) {
+// wantPressureEvents checks that each change of state was told once, with what
+// was refused in between, and that all is clear now.
+func wantPressureEvents(t *testing.T, l *Log, events *eventLog, kind BackpressureKind) {
 	t.Helper()
-	eventually(t, "each change of state is told", func() bool {
-		return len(events.of(EventBackpressureEntered, EventBackpressureCleared)) >= 2*len(kinds)
-	})
-	told := events.of(EventBackpressureEntered, EventBackpressureCleared)
-	if len(told) != 2*len(kinds) {
-		t.Fatalf("%d events for %d changes: %+v", len(told), len(kinds), told)
-	}
 	state := l.State()
-	for i, kind := range kinds {
-		entered, cleared := told[2*i], told[2*i+1]
-		if entered.Kind != EventBackpressureEntered || entered.Backpressure != kind || entered.Log != "orders" {
-			t.Errorf("event %d is %+v, want %s entered", 2*i, entered, kind)
+	if state.Backpressure != 0 || state.Refused[kind] == 0 {
+		t.Errorf("State says %s is on, %v refused", state.Backpressure, state.Refused)
+	}
+	var refused uint64
+	var told []Event
+	eventually(t, "all that was refused is told", func() bool {
+		refused, told = 0, events.of(EventBackpressureEntered, EventBackpressureCleared)
+		for _, event := range told {
+			refused += event.Refused
 		}
-		if cleared.Kind != EventBackpressureCleared || cleared.Backpressure != kind || cleared.Refused == 0 {
-			t.Errorf("event %d is %+v, want %s cleared", 2*i+1, cleared, kind)
-		}
-		if len(kinds) == 1 && cleared.Refused != state.Refused[kind] {
-			t.Errorf("%d refusals were told, State counts %d", cleared.Refused, state.Refused[kind])
+		return refused >= state.Refused[kind]
+	})
+	if refused != state.Refused[kind] {
+		t.Errorf("%d refusals were told, State counts %d", refused, state.Refused[kind])
+	}
+	for i, event := range told {
+		want := [2]EventKind{EventBackpressureEntered, EventBackpressureCleared}[i%2]
+		if event.Kind != want || event.Backpressure != kind || event.Log != "orders" || (event.Refused > 0) != (i%2 == 1) {
+			t.Errorf("event %d is %+v, want %s", i, event, want)
 		}
 	}
-	if state.Backpressure != 0 {
-		t.Errorf("State says %s is on", state.Backpressure)
+	if len(told)%2 != 0 {
+		t.Errorf("%d changes were told", len(told))
 	}
 }
 

@@ -60,14 +60,14 @@ type Reader struct {
 type verified struct {
 	records [16]segment.Record
 	ends    [16]int64 // the offset behind each
+	newer   [16]bool  // it has flags that this version does not know
 	next    int
 	count   int
-	newer   bool // what follows verifies and has flags that are not known
 }
 
 func (v *verified) empty() bool { return v.next == v.count }
 
-func (v *verified) drop() { v.next, v.count, v.newer = 0, 0, false }
+func (v *verified) drop() { v.next, v.count = 0, 0 }
 
 // NewReader opens a reader. It must be closed. Errors: ErrInvalidOptions,
 // ErrTrimmed for a sequence that retention removed, ErrNotFound for a record id
@@ -245,12 +245,13 @@ func (r *Reader) decode() error {
 			return err
 		}
 	}
-	if r.ahead.empty() && r.ahead.newer {
-		return fmt.Errorf("%w: log %s: record %d, segment %d at %d", ErrNewerFormat, r.log.name, r.want, r.seg.id(), r.offset)
-	}
 	record := &r.ahead.records[r.ahead.next]
-	if r.ahead.empty() || record.Flags&segment.FlagControl == 0 && record.Seq > r.want {
+	isData := record.Flags&segment.FlagControl == 0
+	if r.ahead.empty() || isData && record.Seq > r.want {
 		return r.damaged(r.extentAt())
+	}
+	if r.ahead.newer[r.ahead.next] && isData && record.Seq == r.want {
+		return fmt.Errorf("%w: log %s: record %d, segment %d at %d", ErrNewerFormat, r.log.name, r.want, r.seg.id(), r.offset)
 	}
 	r.record, r.at = record, NewRecordID(r.seg.id(), r.offset)
 	r.offset = r.ahead.ends[r.ahead.next]
@@ -281,10 +282,10 @@ func (v *verified) fill(bytes []byte, at int64, salt uint64) {
 	v.drop()
 	for v.count < len(v.records) && at < int64(len(bytes)) {
 		n, err := segment.DecodeRecord(bytes[at:], salt, &v.records[v.count])
-		if err != nil {
-			v.newer = n > 0
+		if n == 0 {
 			return
 		}
+		v.newer[v.count] = err != nil
 		at += int64(n)
 		v.ends[v.count] = at
 		v.count++

@@ -185,7 +185,8 @@ func (r *recovery) settle(i int, contents []byte, scan segment.ScanResult, known
 		return err
 	}
 	last := i == len(r.found)-1
-	if last && scan.Closed {
+	sealable := scan.RecordsEnd+segment.SealBytesMax(scan.RecordsEnd) <= s.bytes.Load() // the file may have been cut off
+	if last && scan.Closed && sealable {
 		return r.continueSegment(s, contents, scan)
 	}
 	if err := r.quarantineCut(s, contents, scan); err != nil {
