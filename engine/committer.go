@@ -12,17 +12,19 @@ import (
 // committer writes and syncs what appenders encode. One goroutine runs it; the
 // simulator calls step and tick itself. Its fields belong to that one caller.
 type committer struct {
-	log     *Log
-	spare   *commitBuffer
-	pending *commitBuffer // taken and not yet written whole
-	next    int           // the span of pending that is written next
-	current *segmentFile  // the segment that is written now, nil before the first
-	dirty   bool          // current has bytes that were written and not synced
-	since   time.Time     // when the first of them was written
-	marked  bool          // nothing is to be proved by a mark
-	stalled bool          // pending waits for a segment to go to
-	taken   uint64        // bytes encoded in what was taken so far
-	sync    time.Duration // smoothed time of a sync
+	log      *Log
+	spare    *commitBuffer
+	pending  *commitBuffer // taken and not yet written whole
+	next     int           // the span of pending that is written next
+	current  *segmentFile  // the segment that is written now, nil before the first
+	dirty    bool          // current has bytes that were written and not synced
+	since    time.Time     // when the first of them was written
+	marked   bool          // nothing is to be proved by a mark
+	owned    bool          // the manifest says whose epoch it is
+	lastMark closeMark     // where the last mark of current is
+	stalled  bool          // pending waits for a segment to go to
+	taken    uint64        // bytes encoded in what was taken so far
+	sync     time.Duration // smoothed time of a sync
 }
 
 // errStalled says that the next segment cannot be opened yet.
@@ -178,6 +180,9 @@ func (c *committer) writeSpan(span *span) error {
 		}
 	}
 	s := c.current
+	if err := c.announceOwner(); err != nil {
+		return err
+	}
 	if _, err := s.file.WriteAt(span.bytes, span.offset); err != nil {
 		return fmt.Errorf("write segment %d at %d: %w", s.id(), span.offset, err)
 	}
@@ -191,6 +196,27 @@ func (c *committer) writeSpan(span *span) error {
 		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
 	}
 	return nil
+}
+
+// announceOwner notes in the manifest whose epoch it is before the first record
+// of an owner is written. A new segment's record does it by the way.
+func (c *committer) announceOwner() error {
+	if c.owned {
+		return nil
+	}
+	if records := c.log.journal.ownerRecords(c.log.currentEpoch()); records != nil {
+		if err := c.log.journal.record(records...); err != nil {
+			return fmt.Errorf("record the new owner: %w", err)
+		}
+	}
+	c.owned = true
+	return nil
+}
+
+func (l *Log) currentEpoch() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epoch
 }
 
 // moveTo ends the current segment, whose records become durable first, and
@@ -319,6 +345,7 @@ func (c *committer) encodeMark(kind segment.ControlKind) bool {
 	l.encodeMarkLocked(s, func(dst []byte) []byte {
 		return segment.AppendMarkPair(dst, s.tail.end, s.header.Salt, kind, l.appended.Load(), s.unsyncedAtTail(), l.now())
 	})
+	c.lastMark = markBehind(s.id(), s.tail.end)
 	return true
 }
 
@@ -363,6 +390,14 @@ func (c *committer) drain() {
 		case <-time.After(stallRetry):
 		}
 	}
+}
+
+// closedAt is the mark that a log ends with that has been closed cleanly.
+func (c *committer) closedAt() closeMark {
+	if c.current == nil || c.log.retired(c.current) {
+		return closeMark{}
+	}
+	return c.lastMark
 }
 
 // closedAlready reports whether the disk already says where the records end:

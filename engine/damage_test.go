@@ -80,8 +80,9 @@ func TestFlippedBitOutsideOfTheRecordsCostsNone(t *testing.T) {
 	})
 }
 
-// Without its header an unsealed segment has no salt, and nothing in it can be
-// verified: all of it answers with the damage, and the log goes on above it.
+// The manifest has what header and footer had. Without it too, a segment has no
+// salt, and nothing in it can be verified: all of it answers with the damage, and
+// the log goes on above it.
 func TestSegmentThatLostItsHeaderAndFooter(t *testing.T) {
 	s := newSpecimen(t, true)
 	for name, c := range map[string]struct {
@@ -100,6 +101,12 @@ func TestSegmentThatLostItsHeaderAndFooter(t *testing.T) {
 			root := s.change(t, c.file, c.change)
 			contents, err := os.ReadFile(s.path(root, c.file))
 			if err != nil {
+				t.Fatal(err)
+			}
+			withManifest := filepath.Join(t.TempDir(), "copy")
+			copyTree(t, root, withManifest)
+			s.wantTollForGood(t, withManifest, noToll)
+			if err := os.RemoveAll(newLogLayout(root, "orders").manifest); err != nil {
 				t.Fatal(err)
 			}
 			s.wantTollForGood(t, root, toll{first: f.firstSeq(), last: f.lastSeq(), beyond: c.file == 3})

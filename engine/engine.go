@@ -153,7 +153,7 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 		return log, err
 	}
 	if err := log.recover(); err != nil {
-		return nil, errors.Join(err, log.release())
+		return nil, errors.Join(err, log.journal.close(false, closeMark{}), log.release())
 	}
 	if created {
 		log.emit(Event{Kind: EventLogCreated})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // This file reads what segment files say of themselves, changing nothing:
@@ -36,10 +37,11 @@ func (l *Log) segmentNames() ([]segmentName, error) {
 }
 
 // examine reads header and footer of a segment. The file's name says which
-// segment it is; a header that does not verify is rebuilt from the footer.
-func (l *Log) examine(name segmentName) (*foundSegment, error) {
+// segment it is; a header that does not verify is rebuilt from the manifest's
+// entry, nil if there is none, or from the footer.
+func (l *Log) examine(name segmentName, entry *manifest.Segment) (*foundSegment, error) {
 	s := &segmentFile{fs: l.engine.opts.FS, path: l.paths.segment(name)}
-	found := &foundSegment{name: name, file: s}
+	found := &foundSegment{name: name, file: s, entry: entry}
 	file, err := s.fs.Open(s.path)
 	if err != nil {
 		return nil, err
@@ -54,40 +56,97 @@ func (l *Log) examine(name segmentName) (*foundSegment, error) {
 }
 
 func (l *Log) readEnds(file vfs.File, found *foundSegment) error {
-	size, err := file.Size()
+	ends, err := readFileEnds(file)
 	if err != nil {
 		return err
 	}
-	found.file.bytes.Store(size)
-	if err := l.readFooter(file, size, found); err != nil {
+	found.file.bytes.Store(ends.bytes)
+	if err := l.findFooter(ends, found); err != nil {
 		return err
 	}
-	return l.readHeader(file, size, found)
+	return l.takeHeader(ends, found)
 }
 
-// readFooter looks for a footer at the end of the file and, if there is none,
-// in the whole of it: a truncation may have been lost.
-func (l *Log) readFooter(file vfs.File, size int64, found *foundSegment) error {
-	tail := make([]byte, min(size, segment.FooterBytes))
-	if _, err := file.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read footer: %w", err)
-	}
-	footer, err := segment.DecodeFooter(tail)
+// findFooter looks for a footer at the end of the file and, if there is none,
+// in the whole of it: a truncation may have been lost. Of a segment that the
+// manifest knows to be sealed, the manifest says what a footer would.
+func (l *Log) findFooter(ends fileEnds, found *foundSegment) error {
+	footer, err := segment.DecodeFooter(ends.tail)
 	if isNewer(err) {
 		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
 	}
-	if err == nil && l.ownFooter(&footer, found.name) && int64(footer.IndexOffset+footer.IndexBytes) == size-segment.FooterBytes {
-		found.footer, found.footerAt = &footer, size-segment.FooterBytes
+	if err == nil && l.ownFooter(&footer, found) && int64(footer.IndexOffset+footer.IndexBytes) == ends.bytes-segment.FooterBytes {
+		found.footer, found.footerAt = &footer, ends.bytes-segment.FooterBytes
+		return nil
+	}
+	if found.sealedBefore() { // the index is built anew when it is needed
+		found.footer = entryFooter(l.id, found.entry)
 		return nil
 	}
 	contents, err := l.readWhole(found.file)
 	if err != nil {
 		return err
 	}
-	if footer, at, ok := segment.FindFooter(contents, l.id, found.name.id); ok && l.ownFooter(&footer, found.name) {
+	if footer, at, ok := segment.FindFooter(contents, l.id, found.name.id); ok && l.ownFooter(&footer, found) {
 		found.footer, found.footerAt = &footer, at
 	}
 	return nil
+}
+
+// fileEnds is what stands where a segment file has its header and its footer.
+type fileEnds struct {
+	bytes int64 // length of the file
+	head  []byte
+	tail  []byte
+}
+
+func readFileEnds(file vfs.File) (ends fileEnds, err error) {
+	if ends.bytes, err = file.Size(); err != nil {
+		return ends, err
+	}
+	ends.head = make([]byte, min(ends.bytes, segment.HeaderBytes))
+	if _, err := file.ReadAt(ends.head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return ends, fmt.Errorf("read header: %w", err)
+	}
+	ends.tail = make([]byte, min(ends.bytes, segment.FooterBytes))
+	if _, err := file.ReadAt(ends.tail, ends.bytes-int64(len(ends.tail))); err != nil && !errors.Is(err, io.EOF) {
+		return ends, fmt.Errorf("read footer: %w", err)
+	}
+	return ends, nil
+}
+
+// refuseNewer looks at both ends of every segment file, before anything is
+// changed: a log of which a newer version wrote a part is left as it is.
+func (l *Log) refuseNewer(names []segmentName) error {
+	for _, name := range names {
+		newer, err := l.whatIsNewer(name)
+		if err != nil {
+			return fmt.Errorf("examine segment %d: %w", name.id, err)
+		}
+		if newer != nil {
+			return fmt.Errorf("%w: segment %d: %w", ErrNewerFormat, name.id, newer)
+		}
+	}
+	return nil
+}
+
+func (l *Log) whatIsNewer(name segmentName) (newer, err error) {
+	file, err := l.engine.opts.FS.Open(l.paths.segment(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joinClose(err, file.Close()) }()
+	ends, err := readFileEnds(file)
+	if err != nil {
+		return nil, err
+	}
+	if _, newer = segment.DecodeHeader(ends.head); isNewer(newer) {
+		return newer, nil
+	}
+	if _, newer = segment.DecodeFooter(ends.tail); isNewer(newer) {
+		return newer, nil
+	}
+	return nil, nil
 }
 
 // isNewer reports whether bytes that verify are of a version, or have flags,
@@ -98,16 +157,16 @@ func isNewer(err error) bool {
 	return errors.As(err, &version) && version.Verified || errors.As(err, &flags)
 }
 
-func (l *Log) ownFooter(footer *segment.Footer, name segmentName) bool {
-	return footer.LogID == l.id && footer.ID == name.id && footer.BaseSeq == name.baseSeq
+// ownFooter reports whether a footer is that of the segment and, if the manifest
+// knows the segment to be sealed, says the same.
+func (l *Log) ownFooter(footer *segment.Footer, found *foundSegment) bool {
+	own := footer.LogID == l.id && footer.ID == found.name.id && footer.BaseSeq == found.name.baseSeq
+	return own && (!found.sealedBefore() || footer.SegmentCRC64 == found.entry.SegmentCRC64)
 }
 
-func (l *Log) readHeader(file vfs.File, size int64, found *foundSegment) error {
-	head := make([]byte, min(size, segment.HeaderBytes))
-	if _, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read header: %w", err)
-	}
-	header, err := segment.DecodeHeader(head)
+// takeHeader takes the header, or what the manifest or the footer has of it.
+func (l *Log) takeHeader(ends fileEnds, found *foundSegment) error {
+	header, err := segment.DecodeHeader(ends.head)
 	if isNewer(err) {
 		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
 	}
@@ -116,9 +175,13 @@ func (l *Log) readHeader(file vfs.File, size int64, found *foundSegment) error {
 		return nil
 	}
 	found.file.header = segment.Header{LogID: l.id, ID: found.name.id, BaseSeq: found.name.baseSeq, Created: found.name.created}
-	found.file.unreadable = found.footer == nil
-	if found.footer != nil {
+	switch {
+	case found.entry != nil && found.entry.Opened:
+		found.file.header = entryHeader(l.id, found.entry)
+	case found.footer != nil:
 		found.file.header.Epoch, found.file.header.Salt = found.footer.Epoch, found.footer.Salt
+	default:
+		found.file.lost = lostSalt
 	}
 	return nil
 }

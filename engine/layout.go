@@ -16,6 +16,7 @@ const (
 	logsDirName        = "logs"
 	logFileName        = "log.json"
 	segmentsDirName    = "segments"
+	manifestDirName    = "manifest"
 	quarantineDirName  = "quarantine"
 	successorFileName  = "next.tmp"
 	temporarySuffix    = ".tmp"
@@ -27,6 +28,7 @@ const (
 type logLayout struct {
 	dir        string
 	segments   string
+	manifest   string
 	quarantine string
 }
 
@@ -35,6 +37,7 @@ func newLogLayout(root, name string) logLayout {
 	return logLayout{
 		dir:        dir,
 		segments:   filepath.Join(dir, segmentsDirName),
+		manifest:   filepath.Join(dir, manifestDirName),
 		quarantine: filepath.Join(dir, quarantineDirName),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // Log is one append-only sequence of records. All methods are safe for
@@ -35,6 +36,7 @@ type Log struct {
 	recovery  RecoveryReport
 	committer committer
 	keeper    maintainer
+	journal   journal
 	wake      chan struct{} // one pending signal for the committer
 	stopped   chan struct{} // closed when the committer has ended
 	released  chan struct{} // closed when Close has let everything go
@@ -93,6 +95,8 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l.mu.dedup = newDedupIndex(opts.Dedup)
 	l.committer.log = l
 	l.keeper.log = l
+	l.journal.log = l
+	l.journal.published.Store(manifest.NewState())
 	l.subjects.log = l
 	l.subjects.limit = subjectsTrackedMax
 	return l
@@ -294,7 +298,7 @@ func (l *Log) Close() error {
 		<-l.stopped
 	}
 	l.keeper.stop()
-	err := l.release()
+	err := errors.Join(l.journal.close(!l.failed(), l.committer.closedAt()), l.release())
 	l.engine.forget(l)
 	close(l.released)
 	return err

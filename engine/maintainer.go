@@ -226,7 +226,7 @@ func (k *maintainer) takeSuccessor() *successor {
 }
 
 // activate turns the successor into the segment s: header, sync, rename,
-// directory sync. It returns errStalled, having asked for what is missing, when
+// directory sync, SegmentOpened in the manifest. It returns errStalled, having asked for what is missing, when
 // there is no successor yet or an older segment is still unsealed.
 func (k *maintainer) activate(s *segmentFile) error {
 	if k.olderUnsealed() {
@@ -245,6 +245,9 @@ func (k *maintainer) activate(s *segmentFile) error {
 	}
 	s.file = next.file
 	s.bytes.Store(next.bytes)
+	if err := k.log.recordOpened(s); err != nil {
+		return fmt.Errorf("activate segment %d: %w", s.id(), errors.Join(err, s.closeFile()))
+	}
 	k.log.addSegment(s)
 	k.log.emit(Event{Kind: EventSegmentOpened, Segment: s.id(), FirstSeq: s.baseSeq(), Bytes: next.bytes})
 	return nil
@@ -286,6 +289,16 @@ func (k *maintainer) rename(file vfs.File, s *segmentFile) error {
 	}
 	if err := l.engine.opts.FS.SyncDir(l.paths.segments); err != nil {
 		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}
+
+// recordOpened notes in the manifest that s takes records from now on, and,
+// with the first segment of an owner, whose it is.
+func (l *Log) recordOpened(s *segmentFile) error {
+	err := l.journal.record(append(l.journal.ownerRecords(s.header.Epoch), openedRecord(s.header))...)
+	if err != nil {
+		return fmt.Errorf("record that it is opened: %w", err)
 	}
 	return nil
 }

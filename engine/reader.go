@@ -195,8 +195,8 @@ func (r *Reader) enter(ctx context.Context) error {
 	if s == nil {
 		return fmt.Errorf("%w: sequence %d", ErrTrimmed, r.want)
 	}
-	if s.unreadable {
-		return r.skip(r.log.damage(s, segment.Extent{End: s.bytes.Load(), FirstSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Damaged: true}))
+	if s.lost != "" {
+		return r.skip(r.log.lossOf(s, r.want))
 	}
 	return r.pin(s, func(index *segment.Index) int64 { return index.SeekSeq(r.want) }, r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq <= r.want }))
 }

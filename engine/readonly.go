@@ -19,6 +19,10 @@ func (l *Log) refresh() error {
 	if err != nil {
 		return err
 	}
+	// After the list: what is recorded of a file that is in it is not older.
+	if err := l.journal.load(); err != nil {
+		return err
+	}
 	known := make(map[uint64]*segmentFile)
 	for _, s := range *l.segments.Load() {
 		known[s.id()] = s
@@ -71,7 +75,8 @@ func (l *Log) lookAgain(before *segmentFile, name segmentName, next *segmentName
 
 // look reads a segment as it is now.
 func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
-	found, err := l.examine(name)
+	entry := l.journal.state().Segment(name.id)
+	found, err := l.examine(name, entry)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +89,7 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 	if next != nil {
 		known = segment.Known{LastSeq: next.baseSeq - 1, Complete: true}
 	}
-	if s.unreadable {
+	if s.lost != "" {
 		s.lastSeq.Store(max(known.LastSeq, name.baseSeq-1))
 		return s, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // Recovery turns what a crash left into a log that goes on. It is a function of
@@ -32,7 +33,14 @@ type foundSegment struct {
 	footerAt int64
 	// epoch is the highest owner's number that stands inside.
 	epoch uint64
+	// entry is what the manifest says of it, nil if nothing.
+	entry *manifest.Segment
+	// absent says that there is no file.
+	absent bool
 }
+
+// sealedBefore reports whether the manifest says that the segment is sealed.
+func (f *foundSegment) sealedBefore() bool { return f.entry != nil && f.entry.Sealed && !f.absent }
 
 // recover opens the log for writing.
 func (l *Log) recover() error {
@@ -55,7 +63,17 @@ func (r *recovery) recoverSegments() error {
 	if err := r.settleDirectory(); err != nil {
 		return err
 	}
-	if err := r.find(); err != nil {
+	names, err := r.log.segmentNames()
+	if err != nil {
+		return err
+	}
+	if err := r.log.refuseNewer(names); err != nil {
+		return err
+	}
+	if r.report.Manifest, err = r.log.journal.open(); err != nil {
+		return err
+	}
+	if err := r.find(names); err != nil {
 		return err
 	}
 	for i := range r.found {
@@ -107,30 +125,24 @@ func (r *recovery) settleDirectory() error {
 	return nil
 }
 
-// find lists the segments in order and reads what each says of itself.
-func (r *recovery) find() error {
-	names, err := r.log.segmentNames()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		found, err := r.log.examine(name)
-		if err != nil {
-			return fmt.Errorf("examine segment %d: %w", name.id, err)
-		}
-		r.found = append(r.found, found)
-		r.log.engine.hot.adopt(found.file.bytes.Load())
-	}
-	return nil
-}
-
 // recoverSegment brings segment i into a state in which it may be served.
 func (r *recovery) recoverSegment(i int) error {
 	found := r.found[i]
 	s := found.file
-	if found.footer != nil && i < len(r.found)-2 {
+	switch {
+	case found.sealedBefore():
+		s.noteSealed(found.footer)
+		r.log.addSegment(s)
+		return nil
+	case found.absent:
+		r.giveUp(s, 0, r.known(i))
+		return nil
+	case found.footer != nil && i < len(r.found)-2:
 		// Two newer segments exist: its seal was durable before the second of
 		// them was opened.
+		if err := r.log.recordSealed(found.footer); err != nil {
+			return err
+		}
 		s.noteSealed(found.footer)
 		r.log.addSegment(s)
 		return nil
@@ -140,7 +152,7 @@ func (r *recovery) recoverSegment(i int) error {
 		return fmt.Errorf("read segment %d: %w", s.id(), err)
 	}
 	known := r.known(i)
-	if s.unreadable {
+	if s.lost != "" {
 		r.giveUp(s, int64(len(bytes.TrimRight(contents, "\x00"))), known)
 		return nil
 	}
@@ -163,6 +175,8 @@ func (r *recovery) known(i int) segment.Known {
 	var known segment.Known
 	if footer := r.found[i].footer; footer != nil {
 		known = segment.Known{RecordsEnd: int64(footer.IndexOffset), LastSeq: footer.LastSeq, Complete: true}
+	} else if entry := r.found[i].entry; entry != nil && entry.Sealed {
+		known = segment.Known{RecordsEnd: int64(entry.IndexOffset), LastSeq: entry.LastSeq, Complete: true}
 	}
 	if i+1 < len(r.found) {
 		last := r.found[i+1].name.baseSeq - 1
@@ -227,6 +241,7 @@ func (r *recovery) continueSegment(s *segmentFile, contents []byte, scan segment
 	s.writtenEnd.Store(scan.RecordsEnd)
 	s.durableEnd.Store(scan.RecordsEnd)
 	s.epoch = lastEpoch(contents, s.header, scan.Extents)
+	r.log.committer.lastMark = markBehind(s.id(), scan.RecordsEnd)
 	r.log.committer.current, r.log.committer.marked = s, true
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
@@ -249,17 +264,17 @@ func (r *recovery) endSegment(s *segmentFile, contents []byte, scan segment.Scan
 	return r.log.seal(plan)
 }
 
-// giveUp keeps a segment whose header and footer are both gone: without its
-// salt nothing in it can be verified. The file stays as it is, all its
-// sequences answer with the damage, and the log goes on above them.
+// giveUp keeps a segment whose file is missing, or whose salt is not known any
+// more, without which nothing in it can be verified. The file stays as it is,
+// all its sequences answer with the damage, and the log goes on above them.
 func (r *recovery) giveUp(s *segmentFile, size int64, known segment.Known) {
 	last := known.LastSeq
 	if !known.Complete {
 		last = s.baseSeq() + uint64(max(1, size/segment.RecordBytesMin)) - 1
+		last = max(last, r.log.journal.state().Log().NextSeq-1)
 	}
 	s.lastSeq.Store(last)
-	extent := segment.Extent{Offset: 0, End: size, FirstSeq: s.baseSeq(), LastSeq: last, Damaged: true}
-	r.report.Damaged = append(r.report.Damaged, r.log.damage(s, extent))
+	r.report.Damaged = append(r.report.Damaged, r.log.lossOf(s, s.baseSeq()))
 	r.log.addSegment(s)
 }
 
@@ -325,7 +340,14 @@ func (r *recovery) reportMissing() {
 func (l *Log) missing(first uint64, next *segmentFile) *DamageError {
 	return &DamageError{
 		Log: l.name, Segment: next.id() - 1, Path: l.paths.segments, FirstSeq: first, LastSeq: next.baseSeq() - 1,
-		Reason: "the segment file is missing",
+		Reason: lostFile,
+	}
+}
+
+// lossOf describes a segment of which nothing can be read, from a sequence on.
+func (l *Log) lossOf(s *segmentFile, from uint64) *DamageError {
+	return &DamageError{
+		Log: l.name, Segment: s.id(), Path: s.path, Bytes: s.bytes.Load(), FirstSeq: from, LastSeq: s.lastSeq.Load(), Reason: s.lost,
 	}
 }
 
@@ -342,7 +364,10 @@ func (r *recovery) resume() {
 	l := r.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var last uint64
+	log := l.journal.state().Log()
+	last := log.NextSeq - 1
+	l.mu.nextSegmentID = max(l.mu.nextSegmentID, log.NextSegmentID)
+	l.mu.epoch = max(l.mu.epoch, log.Epoch)
 	for _, found := range r.found {
 		s := found.file
 		last = max(last, s.lastSeq.Load())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // RecoveryReport says what opening a log found and did.
@@ -20,6 +21,13 @@ type RecoveryReport struct {
 	RewrittenBytes int64
 	// SealedSegments counts segments that recovery ended.
 	SealedSegments int
+	// Adopted counts segment files that the manifest did not know.
+	Adopted int
+	// Quarantined lists segment files that contradict the manifest.
+	Quarantined []QuarantineReport
+	// Manifest is what opening the manifest found and did; nil in a read-only
+	// log.
+	Manifest *manifest.Recovery
 }
 
 // CutReport is one tail that recovery cut.
@@ -31,9 +39,17 @@ type CutReport struct {
 	QuarantinePath string // where the bytes are kept
 }
 
+// QuarantineReport is a segment file that recovery moved out of the log.
+type QuarantineReport struct {
+	Segment uint64
+	Path    string // where it lies now
+	Reason  string
+}
+
 // Eventful reports whether recovery had to do more than open files.
 func (r *RecoveryReport) Eventful() bool {
-	return len(r.Cut) > 0 || len(r.Damaged) > 0 || r.SealedSegments > 0
+	return len(r.Cut) > 0 || len(r.Damaged) > 0 || r.SealedSegments > 0 || len(r.Quarantined) > 0 ||
+		r.Manifest != nil && r.Manifest.Err() != nil
 }
 
 // quarantineReason is the .reason.json beside quarantined bytes.

@@ -35,6 +35,10 @@ func (k *maintainer) sealOldest(s *segmentFile) bool {
 		return false
 	}
 	k.log.forgetFrames(s)
+	if err := k.log.journal.snapshotIfDue(); err != nil {
+		k.log.poison(fmt.Errorf("write snapshot of the manifest: %w", err))
+		return false
+	}
 	k.wakeWaiters()
 	k.log.signal()
 	return true
@@ -49,7 +53,7 @@ func (l *Log) forgetFrames(s *segmentFile) {
 }
 
 // seal ends a segment on disk: seal mark, sync; index and footer behind it,
-// truncate, sync. Each step may be the last one before a crash: recovery goes
+// truncate, sync; SealSegment in the manifest. Each step may be the last one before a crash: recovery goes
 // on from any of them.
 func (l *Log) seal(plan sealing) error {
 	s := plan.segment
@@ -60,6 +64,7 @@ func (l *Log) seal(plan sealing) error {
 	if err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
 	}
+	footer.ManifestOrdinal = l.journal.state().NextOrdinal() - 1
 	if err := l.writeFooter(s, index, footer); err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
 	}
@@ -133,7 +138,8 @@ func (s *segmentFile) describe(bytes []byte, plan sealing) ([]byte, segment.Foot
 	}
 }
 
-// writeFooter puts index and footer behind the records and ends the file there.
+// writeFooter puts index and footer behind the records, ends the file there and
+// notes the seal in the manifest.
 func (l *Log) writeFooter(s *segmentFile, index []byte, footer segment.Footer) error {
 	var encoded [segment.FooterBytes]byte
 	footer.Encode(&encoded)
@@ -150,6 +156,17 @@ func (l *Log) writeFooter(s *segmentFile, index []byte, footer segment.Footer) e
 		return fmt.Errorf("sync footer: %w", err)
 	}
 	l.engine.hot.giveBack(s.bytes.Swap(size) - size)
+	if err := l.recordSealed(&footer); err != nil {
+		return err
+	}
 	s.noteSealed(&footer)
+	return nil
+}
+
+// recordSealed notes in the manifest that a segment will not change any more.
+func (l *Log) recordSealed(footer *segment.Footer) error {
+	if err := l.journal.record(sealedRecord(footer)); err != nil {
+		return fmt.Errorf("record the seal: %w", err)
+	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (r *Reader) seekTime(t int64) error {
 	r.want = r.log.firstSeq()
 	last := r.log.watermark(r.opts.Level) // of records that the list below holds
 	for _, s := range *r.log.segments.Load() {
-		if s.unreadable {
+		if s.lost != "" {
 			continue
 		}
 		if footer := s.seal.Load(); footer != nil && (footer.MaxTimestamp < t || footer.Count == 0) {
@@ -119,7 +119,7 @@ func (r *Reader) seekRecordID(id RecordID) error {
 	notFound := fmt.Errorf("%w: no record at segment %d, offset %d", ErrNotFound, id.Segment(), id.Offset())
 	list := *r.log.segments.Load()
 	i := sort.Search(len(list), func(i int) bool { return list[i].id() >= id.Segment() })
-	if i == len(list) || list[i].id() != id.Segment() || list[i].unreadable || id.Offset() < segment.HeaderBytes || id.Offset()%8 != 0 {
+	if i == len(list) || list[i].id() != id.Segment() || list[i].lost != "" || id.Offset() < segment.HeaderBytes || id.Offset()%8 != 0 {
 		return notFound
 	}
 	if err := r.pin(list[i], func(*segment.Index) int64 { return id.Offset() }, id.Offset()); err != nil {

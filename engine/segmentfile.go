@@ -19,9 +19,8 @@ type segmentFile struct {
 	// epoch is the number of the last owner that wrote into the segment, if it
 	// is not the one in the header.
 	epoch uint64
-	// unreadable says that neither header nor footer verifies: the whole file
-	// is damage.
-	unreadable bool
+	// lost says why nothing of the segment can be read; "" if it can.
+	lost string
 
 	// tail is where the next record goes; only the appender touches it, under
 	// Log.mu, while this is the log's last segment.
@@ -47,6 +46,12 @@ type segmentFile struct {
 		index   *segment.Index
 	}
 }
+
+// The reasons for which a segment is lost.
+const (
+	lostFile = "the segment file is missing"
+	lostSalt = "neither header nor footer verifies"
+)
 
 // tail is the appending end of a segment.
 type tail struct {
@@ -154,7 +159,7 @@ func (s *segmentFile) index(bytes []byte) (*segment.Index, error) {
 func (s *segmentFile) decodeIndex(bytes []byte) (*segment.Index, error) {
 	footer := s.seal.Load()
 	size := uint64(len(bytes))
-	if footer.IndexOffset <= size && footer.IndexBytes <= size-footer.IndexOffset {
+	if footer.IndexOffset <= size && 0 < footer.IndexBytes && footer.IndexBytes <= size-footer.IndexOffset {
 		block := bytes[footer.IndexOffset : footer.IndexOffset+footer.IndexBytes]
 		if segment.CRC64(block) == footer.IndexCRC64 {
 			// The decoded index may be used after the map is gone.
@@ -185,7 +190,7 @@ func (s *segmentFile) noteSealed(footer *segment.Footer) {
 }
 
 // ended reports whether nothing more will be written to the file.
-func (s *segmentFile) ended() bool { return s.unreadable || s.seal.Load() != nil }
+func (s *segmentFile) ended() bool { return s.lost != "" || s.seal.Load() != nil }
 
 // closeFile closes the descriptor, if it is open.
 func (s *segmentFile) closeFile() error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // history is one seeded life of a log: rounds of open, work and a more or less
@@ -28,6 +29,7 @@ type history struct {
 	inSeal       bool
 	lastOp       vfs.Operation
 	renamed      bool
+	activating   bool // the last operation outside of the manifest named a segment
 	violations   []string
 }
 
@@ -93,7 +95,7 @@ func (h *history) restart(power bool, end string) {
 
 // round opens the log, checks it against the model, works on it and ends.
 func (h *history) round(final bool) (end string) {
-	h.opened, h.log, h.engine = false, nil, nil
+	h.opened, h.log, h.engine, h.inSeal = false, nil, nil, false
 	if !final {
 		h.arm()
 	}
@@ -129,12 +131,12 @@ func (h *history) round(final bool) (end string) {
 func (h *history) arm() {
 	switch k := h.below(10); {
 	case k < 3:
-		h.disk.CrashAt(1 + h.below(30))
+		h.disk.CrashAt(1 + h.below(50))
 	case k < 8:
-		h.disk.CrashAt(15 + h.below(120))
+		h.disk.CrashAt(15 + h.below(160))
 	}
 	if h.chance(14) {
-		h.disk.FailSync(1 + h.below(25))
+		h.disk.FailSync(1 + h.below(35))
 	}
 }
 
@@ -180,6 +182,15 @@ func (h *history) noteRecovery(report *RecoveryReport) {
 	if len(report.Damaged) > 0 {
 		h.hit("damage reported")
 	}
+	if report.Adopted > 0 {
+		h.hit("segment file adopted")
+	}
+	if report.Manifest.Cut != nil {
+		h.hit("torn tail of the manifest cut")
+	}
+	if err := report.Manifest.Err(); err != nil && !h.model.corrupted {
+		h.violate("the manifest is damaged: %v", err)
+	}
 	if h.log.hasTail() {
 		h.hit("continued after a clean close")
 	}
@@ -193,6 +204,9 @@ func (h *history) before(op vfs.Operation) {
 	}
 	h.logf("    %s", op)
 	h.lastOp = op
+	if !inManifest(op) {
+		h.activating = h.renamed && op.Kind == vfs.OpSyncDir
+	}
 	if op.Kind == vfs.OpRename && strings.HasSuffix(op.NewPath, segmentSuffix) {
 		h.renamed = true
 	} else if op.Kind != vfs.OpSyncDir {
@@ -207,7 +221,7 @@ func (h *history) before(op vfs.Operation) {
 		h.hit("append during a sync")
 	}
 	_ = h.append(1+h.below(3), h.chance(20))
-	if h.inSeal && h.chance(50) {
+	if h.inSeal && !inManifest(op) && h.chance(50) {
 		h.hit("commit during a seal")
 		h.log.Request(h.log.appended.Load(), Durable)
 		h.log.committer.step()
@@ -215,10 +229,20 @@ func (h *history) before(op vfs.Operation) {
 	}
 }
 
+// inManifest reports whether an operation is on the manifest, whose writer
+// serves one caller at a time.
+func inManifest(op vfs.Operation) bool {
+	return filepath.Base(filepath.Dir(op.Path)) == manifestDirName
+}
+
 // noteCrash names the moment of a crash.
 func (h *history) noteCrash() {
 	op := h.lastOp
 	name := filepath.Base(op.Path)
+	if inManifest(op) {
+		h.noteManifestCrash(op)
+		return
+	}
 	isSegment := strings.HasSuffix(name, segmentSuffix) || name == successorFileName
 	switch {
 	case h.inSeal && isSegment:
@@ -240,6 +264,24 @@ func (h *history) noteCrash() {
 		h.hit("crash in sync of a header")
 	case op.Kind == vfs.OpSyncData && isSegment:
 		h.hit("crash in sync of records")
+	}
+}
+
+// noteManifestCrash names the moment of a crash in the manifest.
+func (h *history) noteManifestCrash(op vfs.Operation) {
+	if _, isChunk := manifest.ParseChunkName(filepath.Base(op.Path)); !isChunk {
+		h.hit("crash in manifest: next chunk")
+		return
+	}
+	switch {
+	case !h.opened:
+		h.hit("crash in manifest: recovery")
+	case h.inSeal:
+		h.hit("crash in manifest: between footer and seal record")
+	case h.activating:
+		h.hit("crash in manifest: between directory sync and opened record")
+	default:
+		h.hit("crash in manifest: owner or close record")
 	}
 }
 

@@ -145,6 +145,31 @@ func (m *simModel) check(l *Log) {
 	}
 	m.durable, m.written, m.powerCut = last, last, false
 	m.checkDedup(l, last)
+	m.checkManifest(l)
+}
+
+// checkManifest compares the manifest with the segments that the log has.
+func (m *simModel) checkManifest(l *Log) {
+	state := l.journal.state()
+	for _, s := range *l.segments.Load() {
+		if s.lost == lostSalt {
+			continue // nothing of it can be recorded
+		}
+		entry := state.Segment(s.id())
+		switch {
+		case entry == nil || !entry.Opened:
+			m.history.violate("segment %d is not in the manifest", s.id())
+		case entry.BaseSeq != s.baseSeq() || entry.Salt != s.header.Salt:
+			m.history.violate("segment %d is not the one in the manifest", s.id())
+		case entry.Sealed != (s.seal.Load() != nil):
+			m.history.violate("segment %d: the manifest says sealed %t", s.id(), entry.Sealed)
+		case entry.Sealed && entry.LastSeq != s.lastSeq.Load():
+			m.history.violate("segment %d ends with %d, in the manifest with %d", s.id(), s.lastSeq.Load(), entry.LastSeq)
+		}
+	}
+	if log := state.Log(); log.Epoch > l.mu.epoch || log.NextSegmentID > l.mu.nextSegmentID || log.NextSeq > l.appended.Load()+1 {
+		m.history.violate("the log is behind its manifest: %+v", log)
+	}
 }
 
 const (

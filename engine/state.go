@@ -29,7 +29,7 @@ type SegmentState struct {
 	LastSeq uint64 // BaseSeq-1 while it holds none
 	Bytes   int64  // of the file
 	Sealed  bool
-	Damaged bool // neither header nor footer verifies
+	Damaged bool // nothing of it can be read
 	Path    string
 	// MaxTimestamp is the largest timestamp of a sealed segment, nanoseconds.
 	MaxTimestamp int64
@@ -60,7 +60,7 @@ func (l *Log) State() State {
 
 func (s *segmentFile) state() SegmentState {
 	state := SegmentState{
-		ID: s.id(), BaseSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Bytes: s.bytes.Load(), Path: s.path, Damaged: s.unreadable,
+		ID: s.id(), BaseSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Bytes: s.bytes.Load(), Path: s.path, Damaged: s.lost != "",
 	}
 	if footer := s.seal.Load(); footer != nil {
 		state.Sealed, state.MaxTimestamp = true, footer.MaxTimestamp
