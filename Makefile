@@ -88,8 +88,10 @@ fuzz: ## fuzz each decoder and parser for FUZZTIME
 bench: ## benchmarks of the project, in the format of Go (benchstat reads it)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -timeout=0 $(BENCH_PACKAGES)
 
-bench-peers: ## the same work by this project and by its peers, side by side
-	cd benchmarks && $(GO) run ./cmd/peers $(PEERS_FLAGS)
+# The peers are a module of their own, so that none is a dependency of the product.
+bench-peers: build ## the same work by this project and by its peers, side by side
+	cd benchmarks && $(GO) build -buildvcs=false -o ../build/nats-server github.com/nats-io/nats-server/v2
+	cd benchmarks && $(GO) run -buildvcs=false ./cmd/peers $(PEERS_FLAGS)
 
 install: build ## install the binary, and aof2-admin as its second name
 	install -d '$(DESTDIR)$(PREFIX)/bin'
