@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -19,7 +20,8 @@ const (
 	httpIdleTimeout   = 2 * time.Minute
 )
 
-// statusServer answers /healthz, /readyz and /metrics.
+// statusServer answers /healthz, /readyz, /metrics and, if asked to,
+// /debug/pprof.
 type statusServer struct {
 	listener net.Listener
 	server   http.Server
@@ -33,8 +35,8 @@ type statusServer struct {
 }
 
 // startStatusServer listens and serves. Until setReasons is called, the process
-// is not ready because it is starting.
-func startStatusServer(address string, registry *prometheus.Registry) (*statusServer, error) {
+// is not ready because it is starting. profiles turns /debug/pprof on.
+func startStatusServer(address string, registry *prometheus.Registry, profiles bool) (*statusServer, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP on %s (choose another with --http): %w", address, err)
@@ -47,9 +49,21 @@ func startStatusServer(address string, registry *prometheus.Registry) (*statusSe
 	})
 	handler.HandleFunc("GET /readyz", s.answerReady)
 	handler.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	if profiles {
+		handleProfiles(handler)
+	}
 	s.server = http.Server{Handler: handler, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout}
 	s.tasks.Go(func() { s.served = s.server.Serve(listener) })
 	return s, nil
+}
+
+// handleProfiles serves what Go's own tools read: `go tool pprof URL`.
+func handleProfiles(handler *http.ServeMux) {
+	handler.HandleFunc("GET /debug/pprof/", pprof.Index)
+	handler.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	handler.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	handler.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	handler.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 func (s *statusServer) url() string { return "http://" + s.listener.Addr().String() }

@@ -14,6 +14,7 @@ type serveFlags struct {
 	nats         []string
 	connection   connection
 	http         string
+	profiles     bool
 	bucket       string
 	logs         []string
 	ack          string
@@ -57,6 +58,7 @@ once; nothing that was acknowledged is lost.`,
 	flags.StringSliceVar(&f.nats, "nats", nil, "URLs of a NATS server elsewhere, instead of the embedded one")
 	f.connection.addCredentialsTo(flags)
 	flags.StringVar(&f.http, "http", "127.0.0.1:9225", "address of /healthz, /readyz and /metrics; port 0 takes a free one, empty turns it off")
+	flags.BoolVar(&f.profiles, "pprof", false, "serve profiles of this process under /debug/pprof of --http")
 	flags.Var(&f.segmentBytes, "segment-bytes", "size that segments grow up to")
 	flags.DurationVar(&f.segmentAge, "segment-age", 0, "seal a segment at this age; 0: only when it is full")
 	flags.Var(&f.hotBytes, "hot-bytes", "limit of the local bytes of all logs together")

@@ -14,6 +14,7 @@ import (
 type serveConfig struct {
 	root         string
 	http         string
+	profiles     bool
 	engine       engine.Options
 	bridge       bridge.Options
 	drainTimeout time.Duration
@@ -22,7 +23,7 @@ type serveConfig struct {
 
 // config checks the flags, so that a wrong call changes nothing on disk.
 func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
-	c := &serveConfig{root: f.root, http: f.http, drainTimeout: f.drainTimeout}
+	c := &serveConfig{root: f.root, http: f.http, profiles: f.profiles, drainTimeout: f.drainTimeout}
 	switch {
 	case f.bucket != "":
 		return nil, usagef("--bucket: the cold tier is not available in this build; leave --bucket out to keep all logs in --root")
@@ -30,6 +31,8 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 		return nil, usagef("--root is missing: name the directory of the logs")
 	case len(f.logs) == 0:
 		return nil, usagef("--log is missing: name at least one log and its subjects, as --log ORDERS='orders.>'")
+	case f.profiles && f.http == "":
+		return nil, usagef("--pprof needs an address: leave --http as it is or name one")
 	case f.drainTimeout <= 0:
 		return nil, usagef("--drain-timeout is not positive")
 	}

@@ -76,6 +76,15 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+func TestProfilesAreServedWhenAskedFor(t *testing.T) {
+	s := serve(t, "--root", filepath.Join(t.TempDir(), "root"), "--log", "A=a", "--pprof")
+	for _, page := range []string{"", "goroutine", "heap", "cmdline", "symbol"} {
+		if status, body := get(t, s.HTTPURL+"/debug/pprof/"+page); status != http.StatusOK || body == "" {
+			t.Errorf("/debug/pprof/%s answers %d with %d bytes", page, status, len(body))
+		}
+	}
+}
+
 func TestWhatIsServedIsStoredAndReadBack(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	s := serve(t, "--root", root, "--log", "ORDERS=orders.>,returns.*")
@@ -87,6 +96,9 @@ func TestWhatIsServedIsStoredAndReadBack(t *testing.T) {
 	}
 	if status, _ := get(t, s.HTTPURL+"/other"); status != http.StatusNotFound {
 		t.Errorf("a page that does not exist answers %d", status)
+	}
+	if status, _ := get(t, s.HTTPURL+"/debug/pprof/"); status != http.StatusNotFound {
+		t.Errorf("profiles that nobody asked for answer %d", status)
 	}
 	succeed(t, "pub", "-s", s.NATSURL, "orders.new", "one")
 	succeed(t, "pub", "-s", s.NATSURL, "returns.late", "two", "-H", "Reason: size")
@@ -161,6 +173,7 @@ func TestAWrongCallOfServeLeavesNoTrace(t *testing.T) {
 		{"--log A=a --segment-age -1s", "--segment-age"},
 		{"--log A=a --hot-bytes 1KiB", "hot budget"},
 		{"--log A=a --drain-timeout 0s", "--drain-timeout"},
+		{"--log A=a --pprof --http=", "--pprof"},
 		{"--log A=a --log-level loud", "--log-level"},
 		{"--log A=a --nats nats://x --password p", "user"},
 		{"--log A=a --nats nats://x --tlscert c", "certificate"},

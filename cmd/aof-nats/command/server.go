@@ -42,7 +42,7 @@ func (s *server) start(ctx context.Context, version string) error {
 		return err
 	}
 	if s.config.http != "" {
-		status, err := startStatusServer(s.config.http, s.registry)
+		status, err := startStatusServer(s.config.http, s.registry, s.config.profiles)
 		if err != nil {
 			return err
 		}
