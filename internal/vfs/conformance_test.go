@@ -48,6 +48,7 @@ var contract = []struct {
 	{"rename moves a directory with its files", renameDirectory},
 	{"an open file survives its rename and its removal", openFileKeepsContent},
 	{"link gives the same file a second name, once", linkSharesFile},
+	{"a file keeps its identity under all its names", identityStays},
 	{"a directory with files cannot be removed", removeDirectory},
 	{"directories are listed in byte order", listInOrder},
 	{"stat tells files from directories", statDescribes},
@@ -303,6 +304,27 @@ func linkSharesFile(t *testing.T, fsys vfs.FS, root string) {
 	}
 	if fsys.Link(root, filepath.Join(root, "c")) == nil {
 		t.Error("linked a directory")
+	}
+}
+
+func identityStays(t *testing.T, fsys vfs.FS, root string) {
+	identity := func(base string) uint64 {
+		info, err := fsys.Stat(filepath.Join(root, base))
+		check(t, err)
+		return vfs.Identity(info)
+	}
+	file := create(t, fsys, filepath.Join(root, "a"))
+	check(t, create(t, fsys, filepath.Join(root, "other")).Close())
+	first := identity("a")
+	if first == 0 || first == identity("other") {
+		t.Errorf("identities %d and %d", first, identity("other"))
+	}
+	write(t, file, 0, []byte("content"))
+	check(t, file.Close())
+	check(t, fsys.Link(filepath.Join(root, "a"), filepath.Join(root, "linked")))
+	check(t, fsys.Rename(filepath.Join(root, "a"), filepath.Join(root, "renamed")))
+	if identity("linked") != first || identity("renamed") != first {
+		t.Errorf("identity %d became %d and %d", first, identity("linked"), identity("renamed"))
 	}
 }
 

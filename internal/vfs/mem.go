@@ -50,6 +50,7 @@ type Mem struct {
 		maps        map[*memMapping]bool
 		locks       map[*memNode]*memLock
 		space       memSpace
+		nodes       uint64 // files and directories made, ever
 
 		operations     int
 		crashAt        int

@@ -20,6 +20,7 @@ type memNode struct {
 	links     int           // names in the live image
 	users     int           // open files, maps and locks
 	changed   int64         // count of operations at the last change of content
+	number    uint64        // see Identity; never given to another node
 	random    random
 }
 
@@ -90,9 +91,14 @@ func sortedNames(names map[string]*memNode) []string {
 
 func (m *Mem) newDirectoryLocked(seed uint64) *memNode {
 	d := &memDirectory{live: map[string]*memNode{}, durable: map[string]*memNode{}}
-	node := &memNode{directory: d, random: random{state: seed}, changed: int64(m.mu.operations)}
+	node := &memNode{directory: d, random: random{state: seed}, changed: int64(m.mu.operations), number: m.numberLocked()}
 	m.mu.directories = append(m.mu.directories, node)
 	return node
+}
+
+func (m *Mem) numberLocked() uint64 {
+	m.mu.nodes++
+	return m.mu.nodes
 }
 
 // enterLocked gives a new file or directory its name.
@@ -103,7 +109,7 @@ func (m *Mem) enterLocked(parent *memDirectory, base, path string, isDirectory b
 	if isDirectory {
 		node = m.newDirectoryLocked(seed)
 	} else {
-		node = &memNode{content: newMemContent(&m.mu.space), random: random{state: seed}}
+		node = &memNode{content: newMemContent(&m.mu.space), random: random{state: seed}, number: m.numberLocked()}
 		node.content.random = &node.random
 	}
 	node.links = 1
@@ -197,10 +203,11 @@ type memInfo struct {
 	size      int64
 	directory bool
 	changed   int64
+	number    uint64
 }
 
 func newMemInfo(name string, node *memNode) memInfo {
-	info := memInfo{name: name, directory: node.directory != nil, changed: node.changed}
+	info := memInfo{name: name, directory: node.directory != nil, changed: node.changed, number: node.number}
 	if node.content != nil {
 		info.size = int64(node.content.size)
 	}
