@@ -22,7 +22,7 @@ FUZZ ?= ^Fuzz
 #: bench: which benchmarks, a regular expression
 BENCH ?= .
 #: bench: packages
-BENCH_PACKAGES ?= ./engine ./engine/internal/segment ./manifest
+BENCH_PACKAGES ?= ./engine ./engine/internal/segment ./engine/internal/tier ./manifest
 #: bench: how often each runs (benchstat wants 10)
 BENCH_COUNT ?= 1
 #: bench-peers: flags for benchmarks/cmd/peers
