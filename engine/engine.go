@@ -148,6 +148,7 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 		return nil, fmt.Errorf("%w: log id %q in %s", ErrDamaged, identity.LogID, logFileName)
 	}
 	log := newLog(e, name, id, opts)
+	log.created = identity.CreatedNS
 	if e.readOnly {
 		err := log.refresh()
 		return log, err

@@ -25,6 +25,7 @@ type Event struct {
 	LastSeq      uint64
 	Bytes        int64
 	Backpressure BackpressureKind
+	Full         string // what is full, where backpressure was entered
 	Refused      uint64 // appends refused since backpressure was entered
 	Recovery     *RecoveryReport
 	Err          error

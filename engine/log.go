@@ -15,11 +15,12 @@ import (
 // Log is one append-only sequence of records. All methods are safe for
 // concurrent use.
 type Log struct {
-	engine *Engine
-	name   string
-	id     uint64
-	opts   LogOptions
-	paths  logLayout
+	engine  *Engine
+	name    string
+	id      uint64
+	created int64 // nanoseconds
+	opts    LogOptions
+	paths   logLayout
 
 	defaultSubject []byte
 

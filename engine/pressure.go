@@ -24,7 +24,7 @@ func (l *Log) refuseLocked(kind BackpressureKind, full string, cause error) erro
 	if p.entered != kind {
 		l.clearPressureLocked()
 		p.entered = kind
-		p.announce = append(p.announce, Event{Kind: EventBackpressureEntered, Backpressure: kind, Err: cause})
+		p.announce = append(p.announce, Event{Kind: EventBackpressureEntered, Backpressure: kind, Full: full, Err: cause})
 		l.signalLocked()
 	}
 	p.refused++

@@ -54,6 +54,9 @@ func (l *Log) recover() error {
 	}
 	if l.recovery.Eventful() {
 		l.engine.opts.Logger.Warn("log_recovered", "group", "aof2.flush", "log", l.name, "report", l.recovery)
+		for _, cut := range l.recovery.Cut {
+			l.emit(Event{Kind: EventSegmentQuarantined, Segment: cut.Segment, Bytes: cut.Bytes})
+		}
 		l.emit(Event{Kind: EventLogRecovered, Recovery: &l.recovery})
 	}
 	return nil

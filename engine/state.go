@@ -7,6 +7,7 @@ type State struct {
 	Name       string
 	ID         uint64
 	Epoch      uint64
+	Created    int64  // when the log was made, nanoseconds since the Unix epoch
 	FirstSeq   uint64 // first sequence kept, 1 for an empty log
 	Watermarks Watermarks
 	Segments   []SegmentState
@@ -39,7 +40,7 @@ type SegmentState struct {
 func (l *Log) State() State {
 	list := *l.segments.Load()
 	state := State{
-		Name: l.name, ID: l.id, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
+		Name: l.name, ID: l.id, Created: l.created, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
 		Segments: make([]SegmentState, 0, len(list)), Refused: make(map[BackpressureKind]uint64), Recovery: l.recovery,
 	}
 	for _, s := range list {
