@@ -32,6 +32,10 @@ type Options struct {
 	Handler Handler
 	// OutboundBytesMax bounds what waits to be written. Default 8 MiB.
 	OutboundBytesMax int
+	// Perishable drops what was not written when the connection breaks, instead
+	// of sending it over the next one: for answers that are of no use, or
+	// harmful, behind a gap.
+	Perishable bool
 	// Logger receives changes of state. Default: discard.
 	Logger *slog.Logger
 }
@@ -100,6 +104,7 @@ func New(options Options) (*Conn, error) {
 		options: options, pool: pool, kick: make(chan struct{}, 1),
 		out: newOutbound(options.OutboundBytesMax, writeDeadline),
 	}
+	c.out.perishable = options.Perishable
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }

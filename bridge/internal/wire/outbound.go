@@ -20,10 +20,12 @@ var ErrClosed = errors.New("wire: closed")
 type outbound struct {
 	bytesMax      int
 	writeDeadline time.Duration
+	perishable    bool // what a broken connection leaves over is dropped
 
 	mu struct {
 		sync.Mutex
 		conn    net.Conn // nil while disconnected
+		current uint64   // the number of conn, or of the last one
 		pending []byte   // complete lines, not yet taken by a writer
 		control []byte   // control lines, written behind what is pending
 		chunk   []byte   // what the writer has taken
@@ -107,7 +109,7 @@ func (o *outbound) drainAndUnlock() {
 			o.mu.chunk = chunk[:0]
 			continue
 		}
-		o.mu.retry = len(chunk) > 0
+		o.mu.retry = len(chunk) > 0 && !o.perishable
 		o.detachLocked(conn)
 		_ = conn.Close() // wakes the reader, which reports why
 	}
@@ -134,6 +136,7 @@ func (o *outbound) attach(conn net.Conn, control []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.mu.conn, o.mu.control = conn, control
+	o.mu.current++
 }
 
 // detach stops writing to conn, which is about to be closed.
@@ -146,6 +149,7 @@ func (o *outbound) detach(conn net.Conn) {
 func (o *outbound) detachLocked(conn net.Conn) {
 	if o.mu.conn == conn {
 		o.mu.conn, o.mu.control = nil, nil
+		o.perishLocked()
 	}
 }
 
