@@ -49,7 +49,7 @@ func (l *Log) SeqOfLast(ctx context.Context, count uint64, filters []string) (se
 // lastMatches returns the last sequences of a segment that match, at most count
 // and none above last, in order.
 func (l *Log) lastMatches(ctx context.Context, s *segmentFile, last, count uint64, filters []string) ([]uint64, error) {
-	if s.unreadable {
+	if s.lost != "" {
 		return nil, nil
 	}
 	if s.seal.Load() != nil {
