@@ -21,6 +21,7 @@ var rules = []rule{
 	{"import-direction", checkImportDirection},
 	{"nats-in-bridge", checkConfined([]string{"github.com/nats-io", "github.com/synadia-io"}, []string{"bridge"})},
 	{"cobra-in-cmd", checkConfined([]string{"github.com/spf13"}, []string{"cmd"})},
+	{"gocloud-in-bucket", checkConfined([]string{"gocloud.dev"}, []string{"internal/fileblob", "engine/internal/bucket"})},
 	{"cgo-in-cshared", checkConfined([]string{"C", "runtime/cgo"}, []string{"cshared"})},
 	{"unsafe-in-vfs", checkConfined([]string{"unsafe"}, []string{"internal/vfs", "cshared"})},
 	{"mmap-in-vfs", checkMemoryMaps},

@@ -5,8 +5,9 @@
 //     engine/internal/tier over engine/internal/segment, beside them manifest,
 //     and internal at the bottom. manifest does not know engine; segment and
 //     manifest do not know each other.
-//   - NATS is imported in bridge only, cobra in cmd, "C" in cshared, unsafe in
-//     internal/vfs and cshared; memory is mapped in these two only.
+//   - NATS is imported in bridge only, cobra in cmd, gocloud in internal/fileblob
+//     and engine/internal/bucket, "C" in cshared, unsafe in internal/vfs and
+//     cshared; memory is mapped in these two only.
 //   - Files are opened, made, renamed and removed in internal/vfs, and for what
 //     is the user's own (configuration, input, output) in cmd.
 //   - No file is over 600 lines, no function over 70.

@@ -1,0 +1,5 @@
+package buckettest
+
+import "gocloud.dev/blob/driver"
+
+var _ driver.Bucket

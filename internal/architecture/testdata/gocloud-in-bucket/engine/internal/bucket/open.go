@@ -1,0 +1,5 @@
+package bucket
+
+import "gocloud.dev/blob/memblob"
+
+var open = memblob.OpenBucket

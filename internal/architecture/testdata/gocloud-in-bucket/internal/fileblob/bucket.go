@@ -1,0 +1,5 @@
+package fileblob
+
+import "gocloud.dev/gcerrors"
+
+var _ = gcerrors.NotFound
