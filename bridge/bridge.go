@@ -68,6 +68,9 @@ func (b *Bridge) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.server != nil {
+		natsOptions.InProcessServer = b.server
+	}
 	if b.general, err = connectGeneral(ctx, natsOptions); err != nil {
 		return err
 	}

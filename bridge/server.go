@@ -81,6 +81,10 @@ func (o *ServerOptions) serverOptions() (*server.Options, error) {
 // ClientURL is where clients connect.
 func (s *Server) ClientURL() string { return s.server.ClientURL() }
 
+// InProcessConn returns a connection to the server that needs no socket: what is
+// sent over it costs neither a system call nor a copy by the kernel.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
+
 // SlowConsumers counts the connections that the server closed because they did
 // not read fast enough.
 func (s *Server) SlowConsumers() int64 { return s.server.NumSlowConsumers() }
