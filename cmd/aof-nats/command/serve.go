@@ -48,6 +48,8 @@ once; nothing that was acknowledged is lost.`,
 		if err != nil {
 			return err
 		}
+		release := tuneRuntime(a.env.Getenv)
+		defer release()
 		return a.serve(ctx, config)
 	})
 	flags := called.Flags()
