@@ -26,6 +26,7 @@ type Bridge struct {
 	general *nats.Conn
 	conn    *wire.Conn
 	intake  *intake
+	reads   *readService
 	logs    []*boundLog
 	metrics *bridgeMetrics
 	watch   *overlapWatch
@@ -78,6 +79,9 @@ func (b *Bridge) start(ctx context.Context) error {
 		return err
 	}
 	if err := b.subscribe(ctx, natsOptions); err != nil {
+		return err
+	}
+	if err := b.serveReaders(ctx, natsOptions); err != nil {
 		return err
 	}
 	if b.watch, err = startOverlapWatch(b.general, b.logs, &b.options); err != nil {
@@ -144,6 +148,26 @@ func (b *Bridge) subscribe(ctx context.Context, natsOptions nats.Options) error 
 	return nil
 }
 
+// serveReaders answers those who read the bridge's logs, and those that are only
+// to be read.
+func (b *Bridge) serveReaders(ctx context.Context, natsOptions nats.Options) error {
+	var logs []*readLog
+	for _, l := range b.logs {
+		logs = append(logs, &readLog{
+			name: l.name, log: l.log, subjects: l.config.Subjects, config: l.config, metrics: b.metrics.reads.forLog(l.name),
+		})
+	}
+	others, err := openReadLogs(b.options.Engine, b.options.ReadLogs)
+	if err != nil {
+		return err
+	}
+	for _, log := range others {
+		logs = append(logs, &readLog{name: log.Name(), log: log, metrics: b.metrics.reads.forLog(log.Name())})
+	}
+	b.reads, err = startReadService(ctx, natsOptions, logs, b.intake.policy, &b.options, b.general.MaxPayload, b.metrics.reads)
+	return err
+}
+
 // ClientURL is where publishers connect: the embedded server, or the server
 // elsewhere that the bridge uses now.
 func (b *Bridge) ClientURL() string {
@@ -162,6 +186,12 @@ func (b *Bridge) Ready() []string {
 	}
 	for _, complaint := range b.intake.complaints() {
 		reasons = append(reasons, "the NATS server refuses: "+complaint)
+	}
+	if !b.reads.conn.Connected() {
+		reasons = append(reasons, "not connected to NATS for readers: they are not served")
+	}
+	for _, complaint := range b.reads.complaints.get() {
+		reasons = append(reasons, "the NATS server refuses a reader's connection: "+complaint)
 	}
 	for _, l := range b.logs {
 		if l.poisoned.Load() || l.log.State().Poisoned != nil {
@@ -191,6 +221,9 @@ func (b *Bridge) drain(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, b.giveUp)
 	defer stop()
 	var failures []error
+	if err := b.reads.drain(ctx); err != nil {
+		failures = append(failures, err)
+	}
 	if err := b.stopIntake(ctx); err != nil {
 		failures = append(failures, fmt.Errorf("unsubscribe: %w", err))
 		b.conn.Close()
@@ -250,6 +283,9 @@ func (b *Bridge) release() {
 		b.watch.stop()
 	}
 	b.metrics.unregister()
+	if b.reads != nil {
+		b.reads.stop()
+	}
 	if b.conn != nil {
 		b.conn.Close()
 	}

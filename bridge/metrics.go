@@ -18,6 +18,8 @@ type bridgeMetrics struct {
 	bytes          *prometheus.CounterVec
 	refusedReplies *prometheus.CounterVec
 
+	reads *readMetrics
+
 	gaps             prometheus.Counter
 	answersDropped   prometheus.Counter
 	answersForbidden prometheus.Counter
@@ -56,6 +58,8 @@ func newBridgeMetrics(registerer prometheus.Registerer) *bridgeMetrics {
 		bytes:          counters("aof_bridge_intake_bytes_total", "Bytes of subjects, headers and payloads received.", "log"),
 		refusedReplies: counters("aof_bridge_refused_replies_total", "Messages not stored because of a reply subject on which the bridge may not publish.", "log"),
 
+		reads: newReadMetrics(),
+
 		gaps:             counter("aof_bridge_intake_gaps_total", "Times that the intake connection broke: messages sent until it was made again may be lost, their publishers were not answered."),
 		answersDropped:   counter("aof_bridge_answers_dropped_total", "Times that refusals could not be told because too much waited to be sent."),
 		answersForbidden: counter("aof_bridge_answers_forbidden_total", "Answers that the server did not let the bridge publish."),
@@ -91,6 +95,8 @@ func (m *bridgeMetrics) register(b *Bridge) error {
 			return 0
 		}, nil),
 	}
+	collectors = append(collectors, m.reads.collectors()...)
+	collectors = append(collectors, gauge("aof_bridge_replays", "Replays that run.", func() float64 { return float64(b.reads.replays.count()) }, nil))
 	if b.server != nil {
 		collectors = append(collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "aof_bridge_slow_consumers_total",

@@ -25,6 +25,9 @@ type Options struct {
 	Engine *engine.Engine
 	// Logs are the logs that this bridge owns and feeds.
 	Logs []LogConfig
+	// ReadLogs are names of further logs of the engine, which can be read over
+	// NATS and take no messages. They must be there.
+	ReadLogs []string
 	// Prefix is the first token, or tokens, of all subjects of the bridge's
 	// own. Default "AOF".
 	Prefix string
@@ -48,6 +51,12 @@ type Options struct {
 	TLSFirst bool
 	// ConnectOptions are applied last, to both of the bridge's connections.
 	ConnectOptions []nats.Option
+
+	// ReplaysMax bounds how many replays run at once. Default 64.
+	ReplaysMax int
+	// ReplayFlowTimeout is how long a replay's reader may take to answer flow
+	// control before its replay ends. Default 30 seconds.
+	ReplayFlowTimeout time.Duration
 
 	// Logger gets changes of state, never a line a message. Default: discard.
 	Logger *slog.Logger
@@ -87,7 +96,10 @@ const (
 	listenDefault             = "127.0.0.1:4222"
 	unackedMessagesMaxDefault = 256 << 10
 	unackedBytesMaxDefault    = 64 << 20
+	replaysMaxDefault         = 64
+	replayFlowTimeoutDefault  = 30 * time.Second
 	connectionName            = "aof-nats bridge"
+	readConnectionName        = "aof-nats bridge, readers"
 	reconnectWaitMax          = 2 * time.Second
 	pingInterval              = 20 * time.Second
 )
@@ -104,6 +116,12 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.OnEvent == nil {
 		o.OnEvent = func(Event) {}
+	}
+	if o.ReplaysMax == 0 {
+		o.ReplaysMax = replaysMaxDefault
+	}
+	if o.ReplayFlowTimeout == 0 {
+		o.ReplayFlowTimeout = replayFlowTimeoutDefault
 	}
 	o.Logs = slices.Clone(o.Logs)
 	for i := range o.Logs {
@@ -129,6 +147,9 @@ func (o *Options) validate() error {
 	if err := validatePattern(o.Prefix); err != nil || !isLiteralSubject([]byte(o.Prefix)) || o.Prefix[0] == '$' {
 		return fmt.Errorf("%w: prefix %q is not a literal subject of your own", ErrOptions, o.Prefix)
 	}
+	if o.ReplaysMax < 0 || o.ReplayFlowTimeout < 0 {
+		return fmt.Errorf("%w: a limit of replays is negative", ErrOptions)
+	}
 	names := make(map[string]bool)
 	for _, log := range o.Logs {
 		if err := log.validate(); err != nil {
@@ -138,6 +159,12 @@ func (o *Options) validate() error {
 			return fmt.Errorf("%w: log %s is given twice", ErrOptions, log.Name)
 		}
 		names[log.Name] = true
+	}
+	for _, name := range o.ReadLogs {
+		if names[name] {
+			return fmt.Errorf("%w: log %s is given twice", ErrOptions, name)
+		}
+		names[name] = true
 	}
 	return validateLogSubjects(o.Logs, o.Prefix)
 }

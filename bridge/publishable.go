@@ -9,6 +9,7 @@ const replyBytesMax = 16 << 10
 // bridge call an API with its own rights, or loop.
 type publishPolicy struct {
 	prefix   string
+	patterns []string // that logs capture
 	captured *subjectSet
 }
 
@@ -17,7 +18,7 @@ func newPublishPolicy(logs []LogConfig, prefix string) *publishPolicy {
 	for _, log := range logs {
 		patterns = append(patterns, log.Subjects...)
 	}
-	return &publishPolicy{prefix: prefix, captured: newSubjectSet(patterns)}
+	return &publishPolicy{prefix: prefix, patterns: patterns, captured: newSubjectSet(patterns)}
 }
 
 // mayPublish is the one function that decides it. It refuses what is no literal

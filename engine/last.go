@@ -69,8 +69,11 @@ func (l *Log) lastMatches(ctx context.Context, s *segmentFile, last, count uint6
 func (l *Log) lastOfAny(ctx context.Context, s *segmentFile, filters []string) (newest uint64, err error) {
 	for _, filter := range filters {
 		last, err := l.lastInSegment(s, []byte(filter))
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err != nil {
 			return 0, err
+		}
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
 		}
 		newest = max(newest, last)
 	}
