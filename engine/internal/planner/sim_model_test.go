@@ -214,6 +214,10 @@ func (m *model) restart() {
 		s.AccessedNs = 0
 	})
 	m.pinned = nil
+	if m.random.IntN(8) == 0 {
+		m.bucket = !m.bucket
+		m.count("bucket configured or not")
+	}
 	for _, log := range m.logs {
 		log.startedNs = [kinds]int64{}
 	}
@@ -267,7 +271,11 @@ func (m *model) outage() {
 func (m *model) damage() {
 	tier := Tier(m.random.IntN(int(tiers)))
 	s := m.pick(func(s *modelSegment) bool {
-		return s.Moving == None && s.Copies[tier].Verified && m.known(s) > 1
+		others := m.known(s) - 1
+		if s.Copies[Cold].Verified && !m.bucket {
+			others--
+		}
+		return s.Moving == None && s.Copies[tier].Verified && others > 0
 	})
 	if s != nil {
 		s.Copies[tier].Verified, s.good[tier] = false, false

@@ -45,7 +45,7 @@ func TestSimulation(t *testing.T) {
 		"compress", "upload", "evict hot", "evict warm",
 		"compress failed", "upload failed", "evict hot failed", "evict warm failed",
 		"restart with compress", "restart with upload", "restart with evict hot", "restart with evict warm",
-		"append refused", "pin", "pinned before the eviction", "outage", "damage",
+		"append refused", "pin", "pinned before the eviction", "outage", "damage", "bucket configured or not",
 	} {
 		t.Logf("%8d  %s", seen[what], what)
 		if seen[what] == 0 && steps >= 100_000 {
@@ -103,7 +103,7 @@ func (m *model) settled() error {
 		switch {
 		case m.bucket && !(s.Copies[Cold].Verified && s.good[Cold]):
 			err = fmt.Errorf("segment %d of log %d never got cold", s.ID, s.log.id)
-		case !m.bucket && !s.Copies[Warm].Verified && m.warmBytes()+compressedBytesMax(activeBytes) <= m.budgets.WarmBytes:
+		case !m.bucket && !s.Copies[Warm].Verified && s.good[Hot] && m.warmBytes()+compressedBytesMax(activeBytes) <= m.budgets.WarmBytes:
 			err = fmt.Errorf("segment %d of log %d never got warm", s.ID, s.log.id)
 		}
 	})
