@@ -26,7 +26,7 @@ func TestFormatPageHasTheNumbersOfTheCode(t *testing.T) {
 		fmt.Sprintf("n stands %d bytes before the end. The seek table has %d + %d n bytes", seekTableFootBytes-seekTableCountAt, seekTableBytes(0), seekTableEntryBytes),
 		fmt.Sprintf("2 <= n <= %d", framesMax),
 		fmt.Sprintf("at least %d compressed bytes and at most content bytes + content bytes / %d + %d", compressedFrameBytesMin, 1<<16/(compressedFrameBytesMax(1<<16)-compressedFrameBytesMax(0)-1<<16), compressedFrameBytesMax(0)),
-		fmt.Sprintf("at most %d bytes", segmentBytesMax),
+		fmt.Sprintf("at most %d bytes", int64(segmentBytesMax)),
 		fmt.Sprintf("with its content size unless that is under %d bytes", unsizedBytes),
 		fmt.Sprintf("the last %d,%d bytes, or all", bareTailBytes/1000, bareTailBytes%1000),
 		fmt.Sprintf("Its last %d bytes are the footer", segment.FooterBytes),

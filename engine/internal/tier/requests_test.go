@@ -153,7 +153,7 @@ func TestDecodeFrameUsesTheMemoryGiven(t *testing.T) {
 func TestCompressAllocatesLittleForAFrame(t *testing.T) {
 	w := newBuilder()
 	r := random(6)
-	for len(w.b) < 8<<20 {
+	for len(w.b) < 2<<20 {
 		w.record("orders", event(r))
 	}
 	file := w.sealed()
