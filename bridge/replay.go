@@ -40,7 +40,7 @@ type replay struct {
 	w       lineWriter
 	subject []byte // of the delivery that is being put together
 	damaged []*engine.DamageError
-	scanned uint64 // every record up to it was looked at
+	scanned uint64 // every record up to it was passed over or delivered
 	last    uint64 // sequence that was delivered last
 	count   uint64 // records delivered
 	bytes   uint64 // of them
@@ -189,8 +189,8 @@ func (r *replay) take(rec *engine.Record) error {
 	if err := r.tellDamage(); err != nil {
 		return err
 	}
-	r.scanned = rec.Seq
 	if !r.wants(rec.Subject) {
+		r.scanned = rec.Seq
 		return nil
 	}
 	if err := r.awaitWindow(); err != nil {

@@ -506,3 +506,24 @@ func TestStuckReadersHoldUpNobody(t *testing.T) {
 		t.Errorf("%d replays", got)
 	}
 }
+
+// A mark that says how far the replay has looked does not count a record that
+// still waits for the window: who resumes from there would miss it.
+func TestMarksDoNotCountWhatIsNotDelivered(t *testing.T) {
+	b := startBridge(t, Options{Logs: ordersLog(), ReplayFlowTimeout: 300 * time.Millisecond})
+	fillLog(t, b.logs[0].log, 200)
+	conn := connect(t, b.ClientURL())
+	r := beginReplay(t, conn, `{"window_bytes":4096,"idle_heartbeat_ms":50}`)
+	for beats := 0; beats < 3; {
+		m := r.next()
+		if !r.isMark(m) {
+			continue
+		}
+		if m.Header.Get(headerScanned) != m.Header.Get(headerLastSequence) {
+			t.Fatalf("a mark says %v", m.Header)
+		}
+		if m.Header.Get("Description") == "Idle Heartbeat" {
+			beats++
+		}
+	}
+}

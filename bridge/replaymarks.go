@@ -100,7 +100,7 @@ func (r *replay) appendMetadata(rec *engine.Record) {
 // window is used up.
 func (r *replay) note(rec *engine.Record, lineBytes int64) {
 	size := len(rec.Subject) + len(rec.Headers) + len(rec.Payload)
-	r.last, r.count, r.bytes = rec.Seq, r.count+1, r.bytes+uint64(size)
+	r.scanned, r.last, r.count, r.bytes = rec.Seq, rec.Seq, r.count+1, r.bytes+uint64(size)
 	r.flow.sent += lineBytes
 	r.log.metrics.records.Inc()
 	r.log.metrics.bytes.Add(float64(size))

@@ -10,8 +10,9 @@ import (
 )
 
 // Client is one connection to NATS. Its methods are safe for concurrent use. It
-// does not reconnect: a lost connection ends what is under way with
-// ErrConnection, so that nothing is sent twice or believed to have arrived.
+// does not reconnect unless the options say so: a lost connection ends what is
+// under way with ErrConnection, so that nothing is sent twice or believed to have
+// arrived.
 type Client struct {
 	conn    *nats.Conn
 	options Options

@@ -28,6 +28,9 @@ type Options struct {
 	TLSCA   string
 	// Timeout bounds connecting and every request. Default 5 seconds.
 	Timeout time.Duration
+	// Reconnect makes a lost connection anew, for ever: for reading, which goes
+	// on where it was. Publishing does not: what was in flight is in doubt.
+	Reconnect bool
 }
 
 // DefaultServer is where a server is expected when none is named.
@@ -36,6 +39,7 @@ const DefaultServer = "nats://127.0.0.1:4222"
 const (
 	nameDefault    = "aof-nats"
 	timeoutDefault = 5 * time.Second
+	reconnectWait  = 250 * time.Millisecond
 )
 
 // FromEnvironment returns the options that the variables of the nats command
@@ -111,7 +115,8 @@ func (o Options) natsOptions() (nats.Options, error) {
 	}
 	options := nats.GetDefaultOptions()
 	options.Servers, options.Name, options.Timeout = o.servers(), o.Name, o.Timeout
-	options.AllowReconnect = false // what was in flight is lost: the caller is to know
+	options.AllowReconnect = o.Reconnect // without it, what was in flight is lost: the caller is to know
+	options.MaxReconnect, options.ReconnectWait = -1, reconnectWait
 	for _, option := range list {
 		if err := option(&options); err != nil {
 			return nats.Options{}, fmt.Errorf("%w: %w", ErrOptions, err)
