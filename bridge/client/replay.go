@@ -111,6 +111,10 @@ func (r *Replay) All(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
+// Buffered is how many messages have arrived and are not yet taken; with 0 the
+// next call of Next may wait.
+func (r *Replay) Buffered() int { return len(r.messages) }
+
 // Close ends the replay and tells the bridge. Calling it again does nothing.
 func (r *Replay) Close() {
 	if !errors.Is(r.end, io.EOF) {

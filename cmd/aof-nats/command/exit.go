@@ -43,6 +43,7 @@ var exitCodes = []struct {
 }{
 	{errUsage, exitUsage},
 	{engine.ErrDamaged, exitCorruption},
+	{client.ErrDamaged, exitCorruption},
 	{engine.ErrInvalidOptions, exitUsage},
 	{bridge.ErrOptions, exitUsage},
 	{bridge.ErrSubject, exitUsage},
@@ -52,6 +53,7 @@ var exitCodes = []struct {
 	{client.ErrBackpressure, exitTimeout},
 	{client.ErrTimeout, exitTimeout},
 	{client.ErrNoLog, exitNotFound},
+	{client.ErrNotFound, exitNotFound},
 	{engine.ErrBackpressure, exitTimeout},
 	{context.DeadlineExceeded, exitTimeout},
 	{context.Canceled, exitTimeout},

@@ -17,16 +17,21 @@ func (a *app) readCommand() *cobra.Command {
 		follow   bool
 	)
 	called := &cobra.Command{
-		Use:   "read LOG --root DIR",
+		Use:   "read LOG {-s URL | --root DIR}",
 		Short: "Print records of a log",
 		Long: `Prints the records of a log in order of sequence, each one verified. Only
 records that are on stable storage are printed.
 
-The root may be in use by serve: it is not locked and not written to. Damage
-ends the reading with exit code 5 and names the sequences concerned, unless
---skip-damaged is given: then the exit code is still 5, after everything that
+With --root the files are read: the root may be in use by serve, it is not
+locked and not written to. Otherwise the bridge that serves the log is asked over
+NATS; when the connection or the bridge is away for less than a minute, the
+reading goes on where it was.
+
+Damage ends the reading with exit code 5 and names the sequences concerned,
+unless --skip-damaged is given: then the exit code is still 5, after everything that
 can be read.`,
-		Example: `  aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
+		Example: `  aof-nats read ORDERS -s nats://127.0.0.1:4222 --from-time 15m
+  aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
   aof-nats read QUAKES --root ./root --subject 'quakes.us.*' --format ndjson | jq .
   aof-nats read QUAKES --root ./root --from-time 2026-01-31T13:00:00Z --format raw --delimiter '\n'`,
 		Args: cobra.ExactArgs(1),
@@ -38,6 +43,11 @@ can be read.`,
 		options := engine.ReadOptions{ToSeq: toSeq, Subjects: selected.subjects}
 		if err := from.apply(&options, time.Now()); err != nil {
 			return err
+		}
+		if selected.root.dir == "" {
+			replay := replayFrom(&options)
+			replay.Follow = follow
+			return a.readOnline(ctx, args[0], &selected, replay)
 		}
 		return a.read(ctx, args[0], &selected, follow, func(context.Context, *engine.Log) (engine.ReadOptions, error) {
 			return options, nil

@@ -137,8 +137,8 @@ func TestReadingRefusesWhatItCannotDo(t *testing.T) {
 		args string
 		text string
 	}{
-		{"-s nats://127.0.0.1:4222", "with --root DIR"},
-		{"", "--root is missing"},
+		{"--root R -s nats://127.0.0.1:4222", "leave one of them out"},
+		{"--root R --timeout 1s", "leave one of them out"},
 		{"--root R --format xml", "use text, ndjson or raw"},
 		{"--root R --delimiter x", "belongs to --format raw"},
 		{`--root R --format raw --delimiter \q`, "escape"},

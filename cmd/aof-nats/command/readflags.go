@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aof-nats/aof-nats/bridge/client"
 	"github.com/aof-nats/aof-nats/engine"
 )
 
@@ -15,7 +16,7 @@ import (
 // they are printed.
 type selection struct {
 	root        rootFlag
-	server      string
+	connection  connection
 	subjects    []string
 	limit       uint64
 	format      string
@@ -26,7 +27,7 @@ type selection struct {
 func (s *selection) addTo(called *cobra.Command) {
 	s.root.addTo(called)
 	flags := called.Flags()
-	flags.StringVarP(&s.server, "server", "s", "", "NATS server to read from (not available in this build: use --root)")
+	s.connection.addTo(flags)
 	flags.StringArrayVar(&s.subjects, "subject", nil, "only records whose subject matches, NATS wildcards allowed; repeat for more")
 	flags.Uint64Var(&s.limit, "limit", 0, "stop after so many records; 0: no limit")
 	flags.StringVar(&s.format, "format", "", "text (the default), ndjson (that of --json), or raw for payloads alone")
@@ -39,11 +40,8 @@ func (s *selection) addTo(called *cobra.Command) {
 
 // check refuses what cannot be read, before anything is opened.
 func (s *selection) check(json bool) error {
-	if s.server != "" {
-		return usagef("reading over NATS (-s) is not available in this build; read the root instead with --root DIR, which is safe while serve is using it")
-	}
-	if s.root.dir == "" {
-		return usagef("--root is missing: name the directory of the logs")
+	if s.root.dir != "" && s.connection.given != (client.Options{}) {
+		return usagef("--root reads files and takes no flag about a NATS server: leave one of them out")
 	}
 	switch {
 	case s.format == "" && json:

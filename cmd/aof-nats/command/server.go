@@ -88,6 +88,7 @@ func (s *server) openEngine() error {
 		if err := s.openLog(name, engine.LogOptions{}); err != nil {
 			return err
 		}
+		s.config.bridge.ReadLogs = append(s.config.bridge.ReadLogs, name)
 		s.logger.Warn("a log on disk is named by no --log: it can be read and takes no messages", "log", name)
 	}
 	return s.registry.Register(newEngineCollector(s.logs, s.config.engine.HotBytesMax))
