@@ -30,6 +30,7 @@ type Bridge struct {
 	logs    []*boundLog
 	metrics *bridgeMetrics
 	watch   *overlapWatch
+	relayed bool // the relay of events publishes over general
 
 	ackContext context.Context // ends when answers are given up
 	giveUp     context.CancelFunc
@@ -73,6 +74,9 @@ func (b *Bridge) start(ctx context.Context) error {
 		natsOptions.InProcessServer = b.server
 	}
 	if b.general, err = connectGeneral(ctx, natsOptions); err != nil {
+		return err
+	}
+	if err := b.relayEvents(); err != nil {
 		return err
 	}
 	if err := b.openLogs(ctx); err != nil {
@@ -290,6 +294,7 @@ func (b *Bridge) release() {
 		b.conn.Close()
 	}
 	b.ackers.Wait()
+	b.endRelay()
 	if b.general != nil {
 		b.general.Close()
 	}

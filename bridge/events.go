@@ -36,8 +36,10 @@ type Event struct {
 	Err     error
 }
 
-// emit sends an event with the time filled in.
+// emit sends an event with the time filled in, to the owner of the bridge and to
+// NATS.
 func (o *Options) emit(event Event) {
 	event.Time = time.Now()
+	o.Events.onBridgeEvent(event)
 	o.OnEvent(event)
 }

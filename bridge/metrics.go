@@ -96,6 +96,7 @@ func (m *bridgeMetrics) register(b *Bridge) error {
 		}, nil),
 	}
 	collectors = append(collectors, m.reads.collectors()...)
+	collectors = append(collectors, b.options.Events.dropped, b.options.Events.sent)
 	collectors = append(collectors, gauge("aof_bridge_replays", "Replays that run.", func() float64 { return float64(b.reads.replays.count()) }, nil))
 	if b.server != nil {
 		collectors = append(collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -62,6 +62,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Registerer gets the metrics. Default: they are counted and not exported.
 	Registerer prometheus.Registerer
+	// Events publishes events on NATS. Give the relay that the engine tells its
+	// events to. Default: one that publishes those of the bridge alone.
+	Events *EventRelay
 	// OnEvent is called at each event, from several goroutines, those of the
 	// hot path among them: it must return quickly and must not call the bridge.
 	OnEvent func(Event)
@@ -122,6 +125,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.ReplayFlowTimeout == 0 {
 		o.ReplayFlowTimeout = replayFlowTimeoutDefault
+	}
+	if o.Events == nil {
+		o.Events = NewEventRelay()
 	}
 	o.Logs = slices.Clone(o.Logs)
 	for i := range o.Logs {

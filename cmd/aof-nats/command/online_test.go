@@ -65,27 +65,27 @@ func recordIDOf(t *testing.T, root, name string, seq uint64) string {
 
 func TestReadingOnlineFailsWithTheCodeOfItsCause(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
-	writeLog(t, root, "N", numbered(9))
-	damage(t, root, "N", "number-4.")
-	s := serve(t, "--root", root, "--log", "N=numbers.>")
+	writeLog(t, root, "M", numbered(9))
+	damage(t, root, "M", "number-4.")
+	s := serve(t, "--root", root, "--log", "M=numbers.>")
 	online := func(code int, texts []string, args ...string) result {
 		t.Helper()
 		return failWith(t, code, texts, append(args, "-s", s.NATSURL)...)
 	}
 	online(exitNotFound, []string{"nobody serves readers of log NONE", "check its name"}, "read", "NONE")
-	online(exitNotFound, []string{"no record at segment 9"}, "read", "N", "--from-id", "9:64")
+	online(exitNotFound, []string{"no record at segment 9"}, "read", "M", "--from-id", "9:64")
 	online(exitUsage, []string{"log name"}, "read", "a.b")
-	online(exitUsage, []string{"give one of"}, "read", "N", "--from-seq", "1", "--from-time", "1m")
-	r := online(exitCorruption, []string{"sequences 4 to 4", "--skip-damaged"}, "read", "N", "--format", "raw")
+	online(exitUsage, []string{"give one of"}, "read", "M", "--from-seq", "1", "--from-time", "1m")
+	r := online(exitCorruption, []string{"sequences 4 to 4", "--skip-damaged"}, "read", "M", "--format", "raw")
 	if r.stdout != "number-1.number-2.number-3." {
 		t.Errorf("printed %q", r.stdout)
 	}
-	r = online(exitCorruption, []string{"skipped: log N, segment 1", "sequence 4", "skipped 1 damaged range"}, "read", "N", "--format", "raw", "--skip-damaged")
+	r = online(exitCorruption, []string{"skipped: log M, segment 1", "sequence 4", "skipped 1 damaged range"}, "read", "M", "--format", "raw", "--skip-damaged")
 	if r.stdout != "number-1.number-2.number-3.number-5.number-6.number-7.number-8.number-9." {
 		t.Errorf("skipping printed %q", r.stdout)
 	}
-	failWith(t, exitIO, []string{"no connection to nats://127.0.0.1:1", "--root DIR"}, "read", "N", "-s", "nats://127.0.0.1:1")
-	failWith(t, exitUsage, []string{"root/none: no such file"}, "read", "N", "-s", s.NATSURL, "--creds", filepath.Join(root, "none"))
+	failWith(t, exitIO, []string{"no connection to nats://127.0.0.1:1", "--root DIR"}, "read", "M", "-s", "nats://127.0.0.1:1")
+	failWith(t, exitUsage, []string{"root/none: no such file"}, "read", "M", "-s", s.NATSURL, "--creds", filepath.Join(root, "none"))
 }
 
 func TestTailOnlineFollowsUntilInterrupted(t *testing.T) {
@@ -102,6 +102,10 @@ func TestTailOnlineFollowsUntilInterrupted(t *testing.T) {
 	if code := tail.wait(t); code != exitSuccess || tail.stdout.String() != "two\nthree\n" || tail.stderr.String() != "" {
 		t.Errorf("exit code %d, printed %q, %q", code, tail.stdout, tail.stderr)
 	}
+	eventually(t, "the making of the log and of its segment are told on NATS", func() bool {
+		_, metrics := get(t, s.HTTPURL+"/metrics")
+		return strings.Contains(metrics, "aof_bridge_events_published_total 2\n")
+	})
 	if got := sequences(t, "read", "N", "-s", s.NATSURL); !slices.Equal(got, []uint64{1, 2, 3}) {
 		t.Errorf("got %v", got)
 	}

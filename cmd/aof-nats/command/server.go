@@ -65,6 +65,8 @@ func (s *server) start(ctx context.Context, version string) error {
 // those that only lie on disk.
 func (s *server) openEngine() error {
 	s.config.engine.Logger = s.logger
+	s.config.bridge.Events = bridge.NewEventRelay()
+	s.config.engine.OnEvent = s.config.bridge.Events.OnEngineEvent
 	opened, err := engine.Open(s.config.root, s.config.engine)
 	if err != nil {
 		return fmt.Errorf("open root %s: %w", s.config.root, err)
