@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aof-nats/aof-nats/benchmarks/internal/load"
@@ -52,18 +54,21 @@ const (
 )
 
 // comparisons lists what is compared.
-func comparisons(o *options) []comparison {
-	all := []comparison{asyncComparison(o), waitingComparison(o), busyComparison(o)}
-	if o.only == "" {
-		return all
-	}
-	var wanted []comparison
-	for _, c := range all {
-		if o.wants(c.ID) {
+func comparisons(o *options) (wanted []comparison) {
+	for _, c := range []comparison{asyncComparison(o), waitingComparison(o), busyComparison(o)} {
+		if c.keep(o.contenders); o.wants(c.ID) && len(c.contenders) > 0 {
 			wanted = append(wanted, c)
 		}
 	}
 	return wanted
+}
+
+// keep drops the contenders whose names do not match, and their bars.
+func (c *comparison) keep(names *regexp.Regexp) {
+	c.contenders = slices.DeleteFunc(c.contenders, func(c contender) bool { return !names.MatchString(c.name) })
+	c.bars = slices.DeleteFunc(c.bars, func(b bar) bool {
+		return !names.MatchString(b.subject) || !names.MatchString(b.reference)
+	})
 }
 
 func (o *options) wants(id string) bool {

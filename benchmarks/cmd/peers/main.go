@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 
 	"github.com/aof-nats/aof-nats/benchmarks/internal/load"
@@ -32,6 +33,7 @@ type options struct {
 	rounds     int
 	scale      float64
 	only       string
+	contenders *regexp.Regexp
 	json       bool
 	document   string
 }
@@ -101,12 +103,17 @@ func parseOptions() (*options, error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each contender has its turn")
 	flag.Float64Var(&o.scale, "scale", 1, "factor of how many messages each turn takes")
 	flag.StringVar(&o.only, "only", "", "which comparisons, by id: P1,P3,P17,WAL (default all)")
+	contenders := flag.String("contenders", "", "which contenders, a regular expression")
 	flag.BoolVar(&o.json, "json", false, "print all that was measured as JSON")
 	flag.StringVar(&o.document, "write", "", "put the table into this Markdown file, between its marks")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 || o.scale <= 0 {
 		flag.Usage()
 		return nil, errors.New("wrong flags")
+	}
+	var err error
+	if o.contenders, err = regexp.Compile(*contenders); err != nil {
+		return nil, err
 	}
 	if len(o.ours) == 0 {
 		o.ours = builds{{"aof-nats", "../bin/aof-nats"}}

@@ -75,14 +75,15 @@ func runRounds(ctx context.Context, o *options, c *comparison, dir string) ([]tu
 			t.Round = round
 			turns = append(turns, *t)
 			fmt.Fprintf(os.Stderr, "%s round %d: %-46s %8.0f acks/s  p50 %s  p99 %s  server %.2f us/message\n", c.ID, round+1, t.Contender,
-				t.Result.Rate(), t.Result.P50.Round(time.Microsecond), t.Result.P99.Round(time.Microsecond), t.cpuPerMessage(&order[i].job))
+				t.Result.Rate(), t.Result.P50.Round(time.Microsecond), t.Result.P99.Round(time.Microsecond), perMessage(t.ServerCPU, &order[i].job))
 		}
 	}
 	return turns, nil
 }
 
-func (t *turn) cpuPerMessage(job *load.Job) float64 {
-	return float64(t.ServerCPU.Microseconds()) / float64(job.Messages+job.Warmup)
+// perMessage is a processor time in microseconds a message.
+func perMessage(cpu time.Duration, job *load.Job) float64 {
+	return float64(cpu.Microseconds()) / float64(job.Messages+job.Warmup)
 }
 
 // take starts the contender's server, has a publisher work and stops it.

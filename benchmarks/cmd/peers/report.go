@@ -34,6 +34,7 @@ type row struct {
 	Rate, Low, High    float64
 	P50, P99           time.Duration
 	ServerMicroseconds float64 // of processor time a message
+	ClientMicroseconds float64
 }
 
 // verdict is a bar and the median of the rounds' ratios.
@@ -58,7 +59,7 @@ func summarise(c *comparison, turns []turn) summary {
 
 func summariseRow(c *contender, turns []turn) row {
 	r := row{Contender: c.name, Messages: c.job.Messages}
-	var rates, p50s, p99s, cpus []float64
+	var rates, p50s, p99s, server, client []float64
 	for i := range turns {
 		t := &turns[i]
 		if t.Contender != c.name {
@@ -67,11 +68,12 @@ func summariseRow(c *contender, turns []turn) row {
 		rates = append(rates, t.Result.Rate())
 		p50s = append(p50s, float64(t.Result.P50))
 		p99s = append(p99s, float64(t.Result.P99))
-		cpus = append(cpus, t.cpuPerMessage(&c.job))
+		server = append(server, perMessage(t.ServerCPU, &c.job))
+		client = append(client, perMessage(t.Result.CPU, &c.job))
 	}
 	r.Rate, r.Low, r.High = median(rates), slices.Min(rates), slices.Max(rates)
 	r.P50, r.P99 = time.Duration(median(p50s)), time.Duration(median(p99s))
-	r.ServerMicroseconds = median(cpus)
+	r.ServerMicroseconds, r.ClientMicroseconds = median(server), median(client)
 	return r
 }
 
@@ -119,7 +121,7 @@ func median(values []float64) float64 {
 func (r *report) writeTo(w io.Writer) error {
 	var b strings.Builder
 	r.Machine.write(&b)
-	fmt.Fprintf(&b, "\nMedians of %d rounds in which the contenders took turns, lowest and highest in brackets; ratios are taken round by round. Servers and publisher are processes of their own on one machine; server time is processor time a message, start and warm-up included.\n", r.Rounds)
+	fmt.Fprintf(&b, "\nMedians of %d rounds in which the contenders took turns, lowest and highest in brackets; ratios are taken round by round. Servers and publisher are processes of their own on one machine; server and publisher time are processor time a message, start and warm-up included.\n", r.Rounds)
 	for i := range r.Comparisons {
 		r.Comparisons[i].write(&b)
 	}
@@ -131,10 +133,13 @@ func (r *report) writeTo(w io.Writer) error {
 }
 
 func (s *summary) write(b *strings.Builder) {
-	fmt.Fprintf(b, "\n### %s: %s\n\n| contender | messages | acks/s | p50 | p99 | server time |\n| --- | --- | --- | --- | --- | --- |\n", s.ID, s.Title)
+	fmt.Fprintf(b, "\n### %s: %s\n\n| contender | messages | acks/s | p50 | p99 | server | publisher |\n| --- | --- | --- | --- | --- | --- | --- |\n", s.ID, s.Title)
 	for _, r := range s.Rows {
-		fmt.Fprintf(b, "| %s | %s | %s (%s to %s) | %s | %s | %.2f us |\n", r.Contender, grouped(float64(r.Messages)),
-			grouped(r.Rate), grouped(r.Low), grouped(r.High), milliseconds(r.P50), milliseconds(r.P99), r.ServerMicroseconds)
+		fmt.Fprintf(b, "| %s | %s | %s (%s to %s) | %s | %s | %.2f us | %.2f us |\n", r.Contender, grouped(float64(r.Messages)),
+			grouped(r.Rate), grouped(r.Low), grouped(r.High), milliseconds(r.P50), milliseconds(r.P99), r.ServerMicroseconds, r.ClientMicroseconds)
+	}
+	if len(s.Bars) == 0 {
+		return
 	}
 	b.WriteString("\n| ratio | measured | bar | |\n| --- | --- | --- | --- |\n")
 	for _, v := range s.Bars {
