@@ -1,0 +1,1 @@
+"""Python side of aof-nats, an event log for NATS with tiered storage."""

@@ -1,0 +1,266 @@
+"""Recovery: what of a segment file is part of the log.
+
+The numbers in comments are those of the rules in docs/segment-format.md,
+"Recovery: what is part of the log".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Union
+
+from .fields import last_nonzero, round8, sector_is_zero
+from .segment import (
+    CLOSE_MARK,
+    HEADER_LENGTH,
+    HIGHEST_SEQ,
+    RECORD_HEADER_LENGTH,
+    SEAL_MARK,
+    SHORTEST_RECORD,
+    Record,
+    decode_record,
+    header_verifies,
+    record_header,
+)
+
+_PEEK = struct.Struct("<IQ")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a footer, the manifest or the next file say of a segment."""
+
+    records_end: int | None = None
+    last_seq: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.last_seq is not None
+
+
+@dataclass(frozen=True)
+class BadRange:
+    """Bytes [offset, end) that do not verify, and the sequences that were
+    there; last_seq is first_seq - 1 if there were none."""
+
+    offset: int
+    end: int
+    first_seq: int
+    last_seq: int
+    torn: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.last_seq - self.first_seq + 1
+
+
+Item = Union[Record, BadRange]
+
+
+@dataclass
+class Scan:
+    """The verdict over one segment file."""
+
+    items: list[Item]
+    """Records, control records included, and damage, in the order of the file."""
+    end: int
+    """Where what is part of the log ends."""
+    durable: int
+    """D: everything before it was durable."""
+    next_seq: int
+    """The sequence behind the last record or damaged sequence."""
+    last_nonzero: int
+    complete: bool
+    sealed: bool
+    """A seal mark is the last record."""
+    closed: bool
+    """The segment may be continued."""
+    torn: BadRange | None = None
+    """What the log was cut at."""
+    batch_cut: list[Record] = field(default_factory=list)
+    """Records of an atomic batch that never became whole."""
+
+    @property
+    def damage(self) -> list[BadRange]:
+        return [item for item in self.items if isinstance(item, BadRange)]
+
+    @property
+    def records(self) -> list[Record]:
+        """Data records only."""
+        return [item for item in self.items if isinstance(item, Record) and not item.is_control]
+
+    def durable_items(self) -> list[Item]:
+        """What a reader that must not write may believe: all that lies before D."""
+        return [item for item in self.items if item.offset < self.durable]
+
+
+def scan(data: memoryview, salt: int, base_seq: int, known: Known) -> Scan:
+    """Judges the bytes of one file. Never raises: whatever does not verify is a
+    finding."""
+    walk = _Walk(data, salt & 0xFFFFFFFF, base_seq, known)
+    walk.run()
+    return _judge(walk)
+
+
+class _Walk:
+    """Rules 1 and 2: all that verifies, and the bad ranges between."""
+
+    def __init__(self, data: memoryview, seed: int, base_seq: int, known: Known) -> None:
+        self.data = data
+        self.seed = seed
+        self.known = known
+        self.limit = len(data) if known.records_end is None else min(len(data), known.records_end)
+        self.nonzero = last_nonzero(data, min(HEADER_LENGTH, len(data)))
+        self.stop = min(self.nonzero, self.limit, len(data) & ~7)
+        self.items: list[Item] = []
+        self.at = HEADER_LENGTH
+        self.expected = base_seq
+        self.sealed = False
+
+    def run(self) -> None:
+        while self.at < self.stop and not self.sealed:
+            record = self._record(self.at)
+            if record is None:
+                record = self._resynchronise()
+            elif self._above(record):
+                return
+            if record is None:
+                return
+            self.items.append(record)
+            self.at = record.end
+            self.expected = record.seq + 1
+            self.sealed = record.kind == SEAL_MARK
+
+    def _record(self, at: int) -> Record | None:
+        """The record at `at` if it verifies with the sequence that is due."""
+        record = decode_record(self.data, at, self.limit, self.seed)
+        if record is None or _counted(record) != self.expected or record.seq > HIGHEST_SEQ:
+            return None
+        return record
+
+    def _above(self, record: Record) -> bool:
+        last = self.known.last_seq
+        return last is not None and record.seq > last
+
+    def _resynchronise(self) -> Record | None:
+        start = self.at
+        for at in range(start + 8, round8(self.stop), 8):
+            if at + RECORD_HEADER_LENGTH > self.limit:
+                break
+            body, seq = _PEEK.unpack_from(self.data, at + 4)
+            if not body or not self._may_be(at, seq):
+                continue
+            record = decode_record(self.data, at, self.limit, self.seed)
+            if record is not None and self._fits(record, at - start):
+                self.items.append(BadRange(start, at, self.expected, _counted(record) - 1))
+                return record
+        end = round8(self.stop)
+        last = self.expected + self._lost(start, end) - 1
+        self.items.append(BadRange(start, end, self.expected, last))
+        self.at, self.expected = end, last + 1
+        return None
+
+    def _may_be(self, at: int, seq: int) -> bool:
+        """A cheap bound on a sequence before any checksum is computed."""
+        if seq == self.known.last_seq:
+            return True
+        return self.expected - 1 <= seq <= self.expected + (at - self.at) // SHORTEST_RECORD + 1
+
+    def _fits(self, record: Record, gap: int) -> bool:
+        last = self.known.last_seq
+        if last is not None and record.seq > last:
+            return False
+        if last is not None and record.kind == SEAL_MARK and record.seq == last:
+            return last >= self.expected - 1
+        return self.expected <= _counted(record) <= self.expected + gap // SHORTEST_RECORD + 1
+
+    def _lost(self, start: int, end: int) -> int:
+        """Rule 6: how many sequences stood in a range that nothing follows."""
+        header = record_header(self.data, start)
+        if header is not None and header_verifies(self.data, start, header, self.seed):
+            rest = max(0, end - start - header.length)
+            return 1 + -(-rest // SHORTEST_RECORD)
+        return max(1, (end - start) // SHORTEST_RECORD)
+
+
+def _counted(record: Record) -> int:
+    """The sequence that a record proves to be the next behind it, or its own."""
+    return record.seq + 1 if record.is_control else record.seq
+
+
+def _judge(walk: _Walk) -> Scan:
+    durable = max((item.offset - item.unsynced for item in walk.items if isinstance(item, Record)), default=0)
+    result = Scan(
+        items=walk.items,
+        end=walk.at,
+        durable=max(durable, HEADER_LENGTH),
+        next_seq=walk.expected,
+        last_nonzero=walk.nonzero,
+        complete=walk.known.complete,
+        sealed=walk.sealed,
+        closed=False,
+    )
+    if walk.known.complete:
+        _complete(walk, result)
+    else:
+        _cut_torn(walk, result)
+        _cut_batch(result)
+    result.closed = _is_closed(result)
+    return result
+
+
+def _complete(walk: _Walk, result: Scan) -> None:
+    """Rule 6 for a segment whose last sequence is known: damage reaches to it."""
+    last = walk.known.last_seq
+    assert last is not None
+    result.durable = max(result.end, walk.limit)
+    tail = result.items[-1] if result.items else None
+    if isinstance(tail, BadRange):
+        result.items[-1] = replace(tail, last_seq=max(tail.first_seq - 1, last))
+    elif result.next_seq <= last:
+        end = result.end if walk.known.records_end is None else max(result.end, walk.limit)
+        result.items.append(BadRange(result.end, end, result.next_seq, last))
+        result.end = end
+    result.next_seq = last + 1
+
+
+def _cut_torn(walk: _Walk, result: Scan) -> None:
+    """Rule 4."""
+    for index, item in enumerate(result.items):
+        if isinstance(item, BadRange) and item.offset >= result.durable and _is_torn(walk, item):
+            result.torn = replace(item, torn=True)
+            del result.items[index:]
+            result.end = item.offset
+            result.next_seq = item.first_seq
+            result.sealed = False
+            return
+
+
+def _is_torn(walk: _Walk, bad: BadRange) -> bool:
+    """Whether some sector's share of the bad record is all zero."""
+    length = RECORD_HEADER_LENGTH
+    header = record_header(walk.data, bad.offset)
+    if header is not None and header_verifies(walk.data, bad.offset, header, walk.seed):
+        length = header.length
+    return sector_is_zero(walk.data, bad.offset, min(bad.offset + length, len(walk.data)))
+
+
+def _cut_batch(result: Scan) -> None:
+    """Rule 5."""
+    while result.items:
+        last = result.items[-1]
+        if isinstance(last, BadRange) or not last.continues:
+            return
+        result.batch_cut.insert(0, last)
+        del result.items[-1]
+        result.end = last.offset
+        result.next_seq = last.seq
+
+
+def _is_closed(result: Scan) -> bool:
+    """Rule 7."""
+    last = result.items[-1] if result.items else None
+    if not isinstance(last, Record) or last.kind != CLOSE_MARK or result.torn or result.batch_cut:
+        return False
+    return result.last_nonzero <= last.end

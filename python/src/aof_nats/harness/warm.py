@@ -1,0 +1,160 @@
+"""Warm and cold objects: a segment file as a seekable zstd stream.
+
+The header of the segment rides in the first frame, each frame holds the records
+of one frame of the index, index block and footer are the last data frame, and a
+skippable frame with the seek table closes the object. The seek table is not
+trusted: sizes are bounded by the object and by the largest segment before
+anything is allocated, and a frame is read no further than it should reach.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from .crc import crc64
+from .errors import CorruptError, MissingDecoderError, NotOursError, TruncatedError
+from .segment import FOOTER_LENGTH, HEADER_LENGTH, LONGEST_FILE, Footer, decode_footer
+from .segment_index import Index, decode_index
+
+SKIPPABLE_MAGIC = 0x184D2A5E
+SEEKABLE_MAGIC = 0x8F92EAB1
+_TABLE_FOOTER = 9
+_WITH_CHECKSUMS = 0x80
+_RESERVED_BITS = 0x7C
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class ZstdFrame:
+    """One frame of an object: its place there, and in the segment file."""
+
+    offset: int
+    length: int
+    segment_offset: int
+    segment_length: int
+
+
+def decode_seek_table(data: memoryview) -> list[ZstdFrame]:
+    """The frames of an object from the skippable frame at its end. Raises
+    FormatError if anything is out of bounds."""
+    if len(data) < 8 + _TABLE_FOOTER:
+        raise TruncatedError(f"object: {len(data)} bytes are too few for a seek table")
+    count, descriptor, magic = struct.unpack_from("<IBI", data, len(data) - _TABLE_FOOTER)
+    if magic != SEEKABLE_MAGIC:
+        raise NotOursError(f"object: ends with {magic:#x} and with no seek table")
+    if descriptor & _RESERVED_BITS:
+        raise CorruptError(f"seek table: descriptor {descriptor:#x}")
+    entry = 12 if descriptor & _WITH_CHECKSUMS else 8
+    size = count * entry + _TABLE_FOOTER
+    start = len(data) - size - 8
+    if start < 0:
+        raise CorruptError(f"seek table: {count} frames in an object of {len(data)} bytes")
+    skippable, stated = struct.unpack_from("<II", data, start)
+    if skippable != SKIPPABLE_MAGIC or stated != size:
+        raise CorruptError("seek table: its frame does not fit its count")
+    frames = _frames(data, start, count, entry)
+    if not frames or frames[-1].offset + frames[-1].length != start:
+        raise CorruptError("seek table: sizes do not sum to the object's length")
+    return frames
+
+
+def _frames(data: memoryview, table: int, count: int, entry: int) -> list[ZstdFrame]:
+    frames = []
+    offset = segment_offset = 0
+    for number in range(count):
+        length, size = struct.unpack_from("<II", data, table + 8 + number * entry)
+        if offset + length > table or segment_offset + size > LONGEST_FILE:
+            raise CorruptError(f"seek table: frame {number} reaches too far")
+        frames.append(ZstdFrame(offset, length, segment_offset, size))
+        offset += length
+        segment_offset += size
+    return frames
+
+
+class WarmObject:
+    """A whole object in memory. Raises FormatError for bytes that are wrong, and
+    MissingDecoderError without the package zstandard."""
+
+    def __init__(self, data: memoryview, dictionary: bytes | None = None) -> None:
+        self._data = data
+        self._decoder = _decoder(dictionary)
+        self.frames = decode_seek_table(data)
+
+    def frame(self, number: int) -> bytes:
+        """The bytes of the segment that a frame holds."""
+        frame = self.frames[number]
+        data = self._data[frame.offset : frame.offset + frame.length]
+        return _decompress(self._decoder, data, frame.segment_length, f"frame {number}")
+
+    @property
+    def segment_length(self) -> int:
+        return self.frames[-1].segment_offset + self.frames[-1].segment_length
+
+    def tail(self) -> tuple[Footer, Index]:
+        """Footer and index, from the last data frame alone."""
+        raw = memoryview(self.frame(len(self.frames) - 1))
+        if len(raw) < FOOTER_LENGTH:
+            raise TruncatedError(f"object: {len(raw)} bytes in the last frame are no footer")
+        footer = decode_footer(raw[-FOOTER_LENGTH:])
+        index = raw[:-FOOTER_LENGTH]
+        if footer.index_length != len(index) or footer.index_offset != self.frames[-1].segment_offset:
+            raise CorruptError("object: the last frame is not what its footer says")
+        if crc64(index) != footer.index_crc64:
+            raise CorruptError("object: the index's checksum does not match")
+        return footer, decode_index(index)
+
+    def segment(self) -> bytes:
+        """The segment file, byte for byte; its checksum is compared."""
+        footer, index = self.tail()
+        self.check_frames(footer, index)
+        parts = [self.frame(number) for number in range(len(self.frames))]
+        crc = 0
+        for part in parts[:-1]:
+            crc = crc64(part, crc)
+        if crc != footer.segment_crc64:
+            raise CorruptError("object: the segment's checksum does not match")
+        return b"".join(parts)
+
+    def check_frames(self, footer: Footer, index: Index) -> None:
+        """Frames of the object are cut where those of the index are."""
+        starts = [frame.offset for frame in index.frames] or [HEADER_LENGTH]
+        expected = [0, *starts[1:], footer.index_offset]
+        found = [frame.segment_offset for frame in self.frames]
+        if found != expected:
+            raise CorruptError(f"object: {len(found)} frames are not cut as the index's {len(starts)}")
+
+    def raw(self) -> bytes:
+        """Everything that the frames hold, checked by nothing but zstd."""
+        return b"".join(self.frame(number) for number in range(len(self.frames)))
+
+
+def _decoder(dictionary: bytes | None) -> Any:
+    try:
+        import zstandard
+    except ImportError:
+        raise MissingDecoderError("a zstd object needs the package zstandard: pip install aof-nats[harness]") from None
+    if dictionary is None:
+        return zstandard.ZstdDecompressor()
+    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(dictionary))
+
+
+def _decompress(decoder: Any, data: memoryview, size: int, what: str) -> bytes:
+    """Takes memory for what comes out, never for what a header promises."""
+    import zstandard
+
+    out = io.BytesIO()
+    try:
+        with decoder.stream_reader(bytes(data), read_across_frames=False) as reader:
+            while out.tell() <= size:
+                block = reader.read(min(_READ_BYTES, size + 1 - out.tell()))
+                if not block:
+                    break
+                out.write(block)
+    except zstandard.ZstdError as error:
+        raise CorruptError(f"{what}: {error}") from None
+    if out.tell() != size:
+        raise CorruptError(f"{what}: {out.tell()} bytes or more instead of {size}")
+    return out.getvalue()
