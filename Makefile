@@ -11,6 +11,10 @@ DEMO_FLAGS ?=
 PACKAGES ?= ./...
 #: test: time limit of one package
 TEST_TIMEOUT ?= 10m
+#: pytests: the Python that the tests run on, 3.9 or later
+PYTHON ?= python3
+#: pytests: flags for pytest
+PYTEST_FLAGS ?=
 #: crash: how many seeds
 SEEDS ?= 2000
 #: crash: the first seed; one seed reproduces one failure
@@ -34,10 +38,11 @@ DESTDIR ?=
 
 GO ?= go
 LINTER := build/golangci-lint
+VENV := build/venv
 VERSION_FLAG := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-format lint-vet lint-golangci crash fuzz bench bench-peers install clean
+.PHONY: help build demo test test-go venv pytests lint lint-format lint-vet lint-golangci crash fuzz bench bench-peers install clean
 
 help: ## print this
 	@echo 'Usage: make TARGET [VARIABLE=value ...]'
@@ -58,8 +63,26 @@ build: ## build bin/aof-nats, a static binary
 demo: build ## build, then show every tier at work, with a crash in the middle
 	bin/aof-nats demo $(DEMO_FLAGS)
 
-test: ## run all tests under the race detector
+# With PACKAGES the tests of those packages only.
+test: test-go $(if $(filter ./...,$(PACKAGES)),pytests) ## run all tests, Go's under the race detector
+
+test-go:
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(PACKAGES)
+
+venv: $(VENV)/installed ## make build/venv with what the Python tests need
+
+# Debian packs the module ensurepip on its own, and venv does nothing without it.
+$(VENV)/installed: pytests/requirements.txt
+	@rm -rf $(VENV)
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then $(PYTHON) -m virtualenv -q $(VENV); \
+	else echo 'venv: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; fi
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r pytests/requirements.txt
+	@touch $@
+
+pytests: build venv ## check types and run the tests in pytests/, on the program in bin/
+	cd python && ../$(VENV)/bin/python -m mypy
+	cd python && AOF_NATS=$(CURDIR)/bin/aof-nats ../$(VENV)/bin/python -m pytest -q $(PYTEST_FLAGS)
 
 lint: lint-format lint-vet lint-golangci ## check format, go vet, golangci-lint
 

@@ -112,7 +112,7 @@ class _Walk:
         self.known = known
         self.limit = len(data) if known.records_end is None else min(len(data), known.records_end)
         self.nonzero = last_nonzero(data, min(HEADER_LENGTH, len(data)))
-        self.stop = min(self.nonzero, self.limit, len(data) & ~7)
+        self.stop = min(self.nonzero, self.limit)
         self.items: list[Item] = []
         self.at = HEADER_LENGTH
         self.expected = base_seq
@@ -155,7 +155,7 @@ class _Walk:
             if record is not None and self._fits(record, at - start):
                 self.items.append(BadRange(start, at, self.expected, _counted(record) - 1))
                 return record
-        end = round8(self.stop)
+        end = max(start, min(round8(self.stop), len(self.data) & ~7))  # whole words of the file
         last = self.expected + self._lost(start, end) - 1
         self.items.append(BadRange(start, end, self.expected, last))
         self.at, self.expected = end, last + 1
