@@ -26,7 +26,7 @@ const (
 	writerVariable = "AOF_FILEBLOB_TEST_WRITER"
 
 	contestants = 4
-	rounds      = 100
+	rounds      = 200
 )
 
 var childRoles = map[string]func() int{"contestant": contestant}
