@@ -99,6 +99,13 @@ var stores = map[string]func(t *testing.T) bucket.Options{
 	"behind faults that do not come": func(t *testing.T) bucket.Options {
 		return bucket.Options{URL: memoryURL(), Wrap: func(b *blob.Bucket) *blob.Bucket { return blob.NewBucket(buckettest.New(b)) }}
 	},
+	"behind faults of every third request": func(t *testing.T) bucket.Options {
+		return bucket.Options{URL: memoryURL(), Retry: bucket.Retry{Attempts: 50}, Wrap: func(b *blob.Bucket) *blob.Bucket {
+			faulty := buckettest.New(b)
+			faulty.Add(buckettest.Rule{Every: 3, Err: buckettest.ErrTimeout})
+			return blob.NewBucket(faulty)
+		}}
+	},
 }
 
 // memoryURL is a bucket that no other test has.
