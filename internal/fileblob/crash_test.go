@@ -2,7 +2,6 @@ package fileblob_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -228,6 +227,6 @@ func TestAFailedSyncOfTheNameIsAnError(t *testing.T) {
 		if got := held(t, again, "log/segments/a"); got != newContent {
 			t.Errorf("sync %d failed, tried again: holds %.20q", n, got)
 		}
-		check(t, errors.Join(again.Close()))
+		check(t, again.Close())
 	}
 }
