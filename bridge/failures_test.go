@@ -61,7 +61,7 @@ func TestPublishersAreToldThatTheSyncFailed(t *testing.T) {
 
 func TestFullDiskIsSaidAsBackpressure(t *testing.T) {
 	b := startBridge(t, Options{
-		Engine: openEngine(t, engine.Options{HotBytesMax: 1 << 20}),
+		Engine: openEngine(t, engine.Options{HotBytesMax: 1 << 20, WarmBytesMax: engine.NoWarm}),
 		Logs: []LogConfig{{Name: "ORDERS", Subjects: []string{"orders.>"}, Options: engine.LogOptions{
 			SegmentBytesMin: 64 << 10, SegmentBytesMax: 64 << 10,
 		}}},

@@ -157,7 +157,7 @@ func TestFullDiskStopsNoSeal(t *testing.T) {
 
 func TestHotBudgetRefusesAppendsAndGoesOnWhenAnotherLogGivesBytesBack(t *testing.T) {
 	disk, events := vfs.NewMem(1), &eventLog{}
-	e := openOnDisk(t, simRoot, Options{FS: disk, HotBytesMax: 6 * segmentBytesFloor, OnEvent: events.note})
+	e := openOnDisk(t, simRoot, Options{FS: disk, HotBytesMax: 6 * segmentBytesFloor, WarmBytesMax: NoWarm, OnEvent: events.note})
 	other, err := e.OpenLog("other", smallSegments())
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func benchRecord() *Record {
 
 func openBench(b *testing.B, opts LogOptions) *Log {
 	b.Helper()
-	e, err := Open(b.TempDir(), Options{HotBytesMax: 64 << 30})
+	e, err := Open(b.TempDir(), Options{HotBytesMax: 64 << 30, WarmBytesMax: NoWarm})
 	if err != nil {
 		b.Fatal(err)
 	}

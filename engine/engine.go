@@ -1,17 +1,23 @@
 package engine
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -21,12 +27,23 @@ type Engine struct {
 	dir      string
 	opts     Options
 	readOnly bool
-	root     rootFile
-	lock     io.Closer
-	hot      hotBudget
-	reserve  reserve
-	blocks   blockPool
-	unsealed atomic.Int64 // logs that have an unsealed segment
+	// bucketOnly says that dir is the URL of a bucket and there is no root.
+	bucketOnly bool
+	root       rootFile
+	lock       io.Closer
+	hot        hotBudget
+	reserve    reserve
+	blocks     blockPool
+	unsealed   atomic.Int64 // logs that have an unsealed segment
+	warm       atomic.Int64 // bytes of warm files
+
+	// bucket is the cold tier, nil if there is none. token tells this owner's
+	// claims there from any other's.
+	bucket      *bucket.Bucket
+	token       string
+	objects     *objectCache
+	coordinator *coordinator
+	budgets     planner.Budgets
 
 	// lifecycle serialises opening and closing, which do I/O.
 	lifecycle sync.Mutex
@@ -55,11 +72,50 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock root: %w", err)
 	}
-	e := &Engine{dir: dir, opts: opts, lock: lock}
+	e := newEngine(dir, opts)
+	e.lock = lock
 	if err := e.openRoot(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	if err := errors.Join(e.openBucket(), e.rememberBucket()); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	e.coordinator.start()
 	return e, nil
+}
+
+func newEngine(dir string, opts Options) *Engine {
+	e := &Engine{dir: dir, opts: opts, budgets: planner.NewBudgets(opts.HotBytesMax, opts.WarmBytesMax)}
+	e.mu.logs = make(map[string]*Log)
+	e.token = fmt.Sprintf("%016x", opts.random())
+	e.objects = newObjectCache(opts.IndexBytesMax)
+	e.coordinator = newCoordinator(e)
+	return e
+}
+
+// rememberBucket notes in the root which bucket it is used with, for those who
+// open it without being told.
+func (e *Engine) rememberBucket() error {
+	if e.bucket == nil || e.root.Bucket == e.bucket.String() {
+		return nil
+	}
+	e.root.Bucket = e.bucket.String()
+	return writeJSON(e.opts.FS, filepath.Join(e.dir, engineFileName), e.root)
+}
+
+// openBucket opens the cold tier, if one is configured.
+func (e *Engine) openBucket() (err error) {
+	if e.opts.Bucket == "" {
+		return nil
+	}
+	e.bucket, err = bucket.Open(context.Background(), bucket.Options{
+		URL: e.opts.Bucket, FS: e.opts.BucketFS, ReadOnly: e.readOnly, AllowUnfenced: e.opts.AllowUnfencedBucket,
+		Retry: e.opts.bucketRetry, Now: e.opts.Now, Logger: e.opts.Logger, Wrap: e.opts.wrapBucket,
+	})
+	if errors.Is(err, bucket.ErrURL) {
+		err = fmt.Errorf("%w: %w", ErrInvalidOptions, err)
+	}
+	return err
 }
 
 func (e *Engine) openRoot() (err error) {
@@ -68,14 +124,20 @@ func (e *Engine) openRoot() (err error) {
 	}
 	e.hot.limit = e.opts.HotBytesMax
 	e.reserve = reserve{fs: e.opts.FS, path: filepath.Join(e.dir, reserveFileName), bytes: e.opts.reserveBytes}
-	e.mu.logs = make(map[string]*Log)
 	return e.reserve.restore()
 }
 
 // OpenReadOnly opens the root at dir without a lock and without writing to it;
 // another process may be appending to it. Its logs serve the prefix that was
-// durable at the last Refresh.
+// durable at the last Refresh, from the root and from the bucket that the root
+// was used with last.
+//
+// dir may be the URL of a bucket instead (see Options.Bucket): then there is
+// nothing but the bucket, and its logs serve what is cold.
 func OpenReadOnly(dir string) (*Engine, error) {
+	if strings.Contains(dir, "://") {
+		return openBucketOnly(dir, Options{})
+	}
 	return openReadOnly(dir, Options{})
 }
 
@@ -88,8 +150,14 @@ func openReadOnly(dir string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, opts: opts, readOnly: true, root: root}
-	e.mu.logs = make(map[string]*Log)
+	if opts.Bucket == "" {
+		opts.Bucket = root.Bucket
+	}
+	e := newEngine(dir, opts)
+	e.readOnly, e.root = true, root
+	if err := e.openBucket(); err != nil {
+		opts.Logger.Warn("bucket_not_opened", "group", "aof2.tier2", "bucket", opts.Bucket, "error", err) // what is local can be read
+	}
 	return e, nil
 }
 
@@ -129,8 +197,22 @@ func (e *Engine) openedLog(name string) (*Log, error) {
 	return e.mu.logs[name], nil
 }
 
+// logByID is the open log with an id, nil if there is none.
+func (e *Engine) logByID(id uint64) *Log {
+	for _, log := range e.openLogs() {
+		if log.id == id {
+			return log
+		}
+	}
+	return nil
+}
+
+// uniform is a random number in [0, 1).
+func (e *Engine) uniform() float64 { return float64(e.opts.random()>>11) / (1 << 53) }
+
 // forget drops a closed log, so that it can be opened again.
 func (e *Engine) forget(log *Log) {
+	e.coordinator.forget(log)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.mu.logs[log.name] == log {
@@ -148,7 +230,12 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 		return nil, fmt.Errorf("%w: log id %q in %s", ErrDamaged, identity.LogID, logFileName)
 	}
 	log := newLog(e, name, id, opts)
-	log.created = identity.CreatedNS
+	log.fixed = identity
+	if e.bucket != nil {
+		if log.folder, err = e.bucket.Log(identity.bucketFolder()); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
 	if e.readOnly {
 		err := log.refresh()
 		return log, err
@@ -165,6 +252,10 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 
 // openIdentity reads the log's fixed facts, or creates the log.
 func (e *Engine) openIdentity(name string) (identity logFile, created bool, err error) {
+	if e.bucketOnly {
+		identity, err = e.bucketIdentity(context.Background(), name)
+		return identity, false, err
+	}
 	paths := newLogLayout(e.dir, name)
 	if !e.readOnly {
 		if err := settleNames(e.opts.FS, paths.dir); err != nil {
@@ -205,11 +296,16 @@ func (e *Engine) createIdentity(name string, paths logLayout) (identity logFile,
 		FormatVersion: rootFormatVersion, Name: name,
 		LogID: fmt.Sprintf("%016x", e.opts.random()), CreatedNS: e.opts.Now().UnixNano(),
 	}
+	identity.BucketFolder = identity.bucketFolder()
 	return identity, writeJSON(e.opts.FS, paths.logFile(), identity)
 }
 
 // Logs returns the names of the logs on disk, sorted.
 func (e *Engine) Logs() ([]string, error) {
+	if e.bucketOnly {
+		folders, err := e.bucketLogs(context.Background())
+		return slices.Sorted(maps.Keys(folders)), err
+	}
 	entries, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
 	if err != nil {
 		return nil, fmt.Errorf("list logs: %w", err)
@@ -256,6 +352,10 @@ func (e *Engine) Close() error {
 	var failures []error
 	for _, log := range e.openLogs() {
 		failures = append(failures, log.Close())
+	}
+	e.coordinator.close()
+	if e.bucket != nil {
+		failures = append(failures, e.bucket.Close())
 	}
 	if e.lock != nil {
 		failures = append(failures, e.lock.Close())

@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/aof-nats/aof-nats/manifest"
+
 // EventKind names a state change of a log.
 type EventKind string
 
@@ -11,6 +13,11 @@ const (
 	EventSegmentOpened       EventKind = "segment_opened"
 	EventSegmentSealed       EventKind = "segment_sealed"
 	EventSegmentQuarantined  EventKind = "segment_quarantined"
+	EventSegmentWarmed       EventKind = "segment_warmed"
+	EventSegmentUploaded     EventKind = "segment_uploaded"
+	EventSegmentEvicted      EventKind = "segment_evicted"
+	EventSegmentWarmFailed   EventKind = "segment_warm_failed"
+	EventSegmentUploadFailed EventKind = "segment_upload_failed"
 	EventBackpressureEntered EventKind = "backpressure_entered"
 	EventBackpressureCleared EventKind = "backpressure_cleared"
 )
@@ -24,6 +31,8 @@ type Event struct {
 	FirstSeq     uint64
 	LastSeq      uint64
 	Bytes        int64
+	Tier         string          // hot, warm or cold: of an evicted or quarantined copy
+	Reason       manifest.Reason // of a failure
 	Backpressure BackpressureKind
 	Full         string // what is full, where backpressure was entered
 	Refused      uint64 // appends refused since backpressure was entered

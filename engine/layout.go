@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // This file is the one place that knows where things lie below a root.
@@ -17,6 +20,7 @@ const (
 	logFileName        = "log.json"
 	segmentsDirName    = "segments"
 	manifestDirName    = "manifest"
+	warmDirName        = "warm"
 	quarantineDirName  = "quarantine"
 	successorFileName  = "next.tmp"
 	temporarySuffix    = ".tmp"
@@ -29,6 +33,7 @@ type logLayout struct {
 	dir        string
 	segments   string
 	manifest   string
+	warm       string
 	quarantine string
 }
 
@@ -38,6 +43,7 @@ func newLogLayout(root, name string) logLayout {
 		dir:        dir,
 		segments:   filepath.Join(dir, segmentsDirName),
 		manifest:   filepath.Join(dir, manifestDirName),
+		warm:       filepath.Join(dir, warmDirName),
 		quarantine: filepath.Join(dir, quarantineDirName),
 	}
 }
@@ -47,6 +53,16 @@ func (p logLayout) successor() string { return filepath.Join(p.segments, success
 
 func (p logLayout) segment(name segmentName) string {
 	return filepath.Join(p.segments, name.String())
+}
+
+// hotFile is the segment file of a manifest entry.
+func (p logLayout) hotFile(entry *manifest.Segment) string {
+	return p.segment(segmentName{id: entry.ID, baseSeq: entry.BaseSeq, created: entry.OpenedNs})
+}
+
+// warmFile is the warm object of a manifest entry.
+func (p logLayout) warmFile(entry *manifest.Segment) string {
+	return filepath.Join(p.warm, tier.WarmName{SegmentID: entry.ID, BaseSeq: entry.BaseSeq, Sealed: entry.SealedNs}.String())
 }
 
 // segmentName is what a segment's file name says.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -15,14 +16,15 @@ import (
 // Log is one append-only sequence of records. All methods are safe for
 // concurrent use.
 type Log struct {
-	engine  *Engine
-	name    string
-	id      uint64
-	created int64 // nanoseconds
-	opts    LogOptions
-	paths   logLayout
+	engine *Engine
+	name   string
+	id     uint64
+	opts   LogOptions
+	paths  logLayout
 
 	defaultSubject []byte
+	fixed          logFile
+	folder         *bucket.Folder // nil: the engine has no bucket
 
 	// segments is the list that readers search: immutable, in order of id,
 	// replaced as a whole by the committer and by recovery.
@@ -31,6 +33,7 @@ type Log struct {
 	appended atomic.Uint64
 	written  atomic.Uint64
 	durable  atomic.Uint64
+	cold     atomic.Uint64
 
 	flushed   atomic.Uint64 // bytes encoded so far that are durable
 	subjects  subjectTracker
@@ -41,6 +44,18 @@ type Log struct {
 	wake      chan struct{} // one pending signal for the committer
 	stopped   chan struct{} // closed when the committer has ended
 	released  chan struct{} // closed when Close has let everything go
+
+	// moves are the moves between tiers that are under way; moving ends them.
+	moves     sync.WaitGroup
+	moving    context.Context
+	stopMoves context.CancelFunc
+
+	// claiming is held while the epoch is claimed in the bucket: once, by the
+	// first upload.
+	claiming struct {
+		sync.Mutex
+		epoch uint64 // that was claimed
+	}
 
 	// emitting is held while OnEvent runs.
 	emitting sync.Mutex
@@ -58,7 +73,7 @@ type Log struct {
 		swappedSeq uint64           // last sequence that the committer has taken
 		syncing    bool             // a sync that covers swappedSeq is under way
 		flight     []chan struct{}  // closed when what was taken is durable
-		follow     [2]chan struct{} // closed at the next advance of durable, of written
+		follow     [3]chan struct{} // closed at the next advance of a level's watermark
 		pressure   pressure
 
 		dedup  *dedupIndex
@@ -100,6 +115,7 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l.journal.published.Store(manifest.NewState())
 	l.subjects.log = l
 	l.subjects.limit = subjectsTrackedMax
+	l.moving, l.stopMoves = context.WithCancel(context.Background())
 	return l
 }
 
@@ -123,7 +139,10 @@ func (l *Log) ID() uint64 { return l.id }
 
 // Watermarks returns the log's watermarks without taking a lock.
 func (l *Log) Watermarks() Watermarks {
-	return Watermarks{Appended: l.appended.Load(), Written: l.written.Load(), Durable: l.durable.Load()}
+	return Watermarks{
+		Appended: l.appended.Load(), Written: l.written.Load(), Durable: l.durable.Load(), Cold: l.cold.Load(),
+		Trimmed: l.journal.state().Log().TrimmedTo,
+	}
 }
 
 // watermark is the watermark of a level.
@@ -134,7 +153,7 @@ func (l *Log) watermark(level Level) uint64 {
 	case Durable:
 		return l.durable.Load()
 	default:
-		return 0
+		return l.cold.Load()
 	}
 }
 
@@ -292,6 +311,8 @@ func (l *Log) Close() error {
 	l.mu.closing = true
 	l.signalLocked()
 	l.mu.Unlock()
+	l.stopMoves()
+	l.moves.Wait()
 	if l.engine.opts.manual && !l.engine.readOnly {
 		l.committer.finish()
 	}

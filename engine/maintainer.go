@@ -175,6 +175,7 @@ func (k *maintainer) makeSuccessor(bytes int64) (*successor, error) {
 	}
 	grow := bytes - next.bytes
 	if !l.engine.hot.take(grow) {
+		l.engine.coordinator.poke()
 		return nil, errors.Join(l.budgetError(grow), k.putBack(next))
 	}
 	err := next.file.Allocate(bytes, segmentAllocation)

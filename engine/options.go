@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -15,6 +16,19 @@ type Options struct {
 	// HotBytesMax bounds the local bytes of all segment files together,
 	// preallocated ones included. Default 4 GiB.
 	HotBytesMax int64
+	// WarmBytesMax bounds the local bytes of all compressed segments together.
+	// Default 16 GiB. NoWarm, without a bucket only: nothing is compressed, and
+	// appends are refused when the hot budget is full.
+	WarmBytesMax int64
+	// IndexBytesMax bounds the memory for indexes of compressed segments.
+	// Default 64 MiB.
+	IndexBytesMax int64
+	// Bucket is the URL of the cold tier: file:///directory, mem://name. "": there
+	// is none, and nothing leaves the local disk.
+	Bucket string
+	// AllowUnfencedBucket accepts a bucket that lets a second writer create a key
+	// that exists, so that a stale owner cannot be kept out.
+	AllowUnfencedBucket bool
 	// Logger receives state changes, never one line a record. Default: discard.
 	Logger *slog.Logger
 	// OnEvent is called, in order and from one goroutine at a time per log, at
@@ -25,6 +39,8 @@ type Options struct {
 	// FS is the disk; packages of this module set it to inject faults. Default:
 	// the operating system.
 	FS vfs.FS
+	// BucketFS is the disk of file:// buckets, as FS.
+	BucketFS vfs.FS
 
 	// random makes ids and salts; the simulator makes it repeatable.
 	random func() uint64
@@ -32,7 +48,13 @@ type Options struct {
 	manual bool
 	// reserveBytes is the size of the reserve file.
 	reserveBytes int64
+	// bucketRetry and wrapBucket are for tests that inject faults.
+	bucketRetry bucket.Retry
+	wrapBucket  bucket.Wrapper
 }
+
+// NoWarm as Options.WarmBytesMax turns the warm tier off.
+const NoWarm = -1
 
 // LogOptions configures one log. The zero value is usable.
 type LogOptions struct {
@@ -73,6 +95,8 @@ const (
 
 func (o *Options) ensureDefaults() {
 	setDefault(&o.HotBytesMax, 4<<30)
+	setDefault(&o.WarmBytesMax, 16<<30)
+	setDefault(&o.IndexBytesMax, 64*mib)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -94,6 +118,12 @@ func (o *Options) ensureDefaults() {
 func (o *Options) validate() error {
 	if o.HotBytesMax < 4*segmentBytesFloor {
 		return invalidOption(fmt.Sprintf("hot budget of %d bytes is under %d", o.HotBytesMax, 4*segmentBytesFloor))
+	}
+	if o.WarmBytesMax < NoWarm || o.IndexBytesMax < 0 {
+		return invalidOption("a byte budget is negative")
+	}
+	if o.WarmBytesMax == NoWarm && o.Bucket != "" {
+		return invalidOption("a bucket needs a warm budget: segments are compressed before they are uploaded")
 	}
 	return nil
 }

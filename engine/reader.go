@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // ReadOptions says where a reader begins, what it returns and where it ends. At
@@ -43,8 +46,11 @@ type Reader struct {
 	want   uint64 // the next sequence
 	from   int64  // timestamps before this are skipped until one reaches it
 	seg    *segmentFile
-	bytes  []byte // the pinned map of seg, or a copy where the map faulted
+	bytes  []byte // the pinned map of seg, a copy where the map faulted, or a frame of object
+	start  int64  // where bytes begin in the segment
 	copied bool
+	object *tier.Object  // where seg is read from, nil while that is its hot file
+	tier   manifest.Tier // of object
 	offset int64
 	end    int64  // readable so far
 	mark   uint64 // the watermark before end was looked up: the records up to it lie before end
@@ -69,7 +75,12 @@ func (v *verified) empty() bool { return v.next == v.count }
 
 func (v *verified) drop() { v.next, v.count = 0, 0 }
 
-// NewReader opens a reader. It must be closed. Errors: ErrInvalidOptions,
+// openTimeout bounds what opening a reader at a time or a record id may read
+// from the bucket.
+const openTimeout = time.Minute
+
+// NewReader opens a reader. It must be closed. Where it begins at a time or a
+// record id, it may have to read an index from the bucket. Errors: ErrInvalidOptions,
 // ErrTrimmed for a sequence that retention removed, ErrNotFound for a record id
 // that points at no record, ErrClosed.
 func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
@@ -80,12 +91,14 @@ func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
 	if l.closed() {
 		return nil, ErrClosed
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
 	var err error
 	switch {
 	case opts.FromRecordID != 0:
-		err = r.seekRecordID(opts.FromRecordID)
+		err = r.seekRecordID(ctx, opts.FromRecordID)
 	case opts.FromTime != 0:
-		err = r.seekTime(opts.FromTime)
+		err = r.seekTime(ctx, opts.FromTime)
 	default:
 		err = r.seekSeq(opts.FromSeq)
 	}
@@ -137,7 +150,7 @@ func (r *Reader) Next(ctx context.Context) (Record, error) {
 		if !ready {
 			continue
 		}
-		if err := r.decode(); err != nil {
+		if err := r.decode(ctx); err != nil {
 			return Record{}, err
 		}
 		if r.accept() {
@@ -165,7 +178,7 @@ func (r *Reader) position(ctx context.Context) (bool, error) {
 	case holder != nil && holder != r.seg:
 		return false, r.leave()
 	case r.want <= last && (ended || next != nil):
-		return false, r.damaged(r.extentAt())
+		return false, r.damaged(ctx, r.extentAt())
 	case next != nil && r.want > last && r.want < next.baseSeq():
 		return false, r.skip(r.log.missing(r.want, next))
 	}
@@ -198,17 +211,24 @@ func (r *Reader) enter(ctx context.Context) error {
 	if s.lost != "" {
 		return r.skip(r.log.lossOf(s, r.want))
 	}
-	return r.pin(s, func(index *segment.Index) int64 { return index.SeekSeq(r.want) }, r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq <= r.want }))
+	s.lastRead.Store(r.log.now())
+	return r.pin(ctx, s, func(index *segment.Index) int64 { return index.SeekSeq(r.want) }, r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq <= r.want }))
 }
 
-// pin maps s and goes to the offset that its index gives, or to active while
-// it has none.
-func (r *Reader) pin(s *segmentFile, seek func(*segment.Index) int64, active int64) error {
+// pin maps s, or opens its object, and goes to the offset that its index gives,
+// or to active while it has none.
+func (r *Reader) pin(ctx context.Context, s *segmentFile, seek func(*segment.Index) int64, active int64) error {
+	if manifest.TierSet(s.suspect.Load()).Has(manifest.TierHot) && len(r.log.objectTiers(s)) > 0 {
+		return r.openObject(ctx, s, seek)
+	}
 	bytes, err := s.pin()
+	if isNotHot(err) {
+		return r.openObject(ctx, s, seek)
+	}
 	if err != nil {
 		return err
 	}
-	r.seg, r.bytes, r.copied, r.offset = s, bytes, false, active
+	r.seg, r.bytes, r.start, r.copied, r.offset = s, bytes, 0, false, active
 	r.look()
 	if s.seal.Load() == nil {
 		return nil
@@ -233,22 +253,26 @@ func (r *Reader) leave() error {
 	if s == nil {
 		return nil
 	}
-	r.seg, r.bytes, r.record = nil, nil, nil
+	object := r.object
+	r.seg, r.bytes, r.record, r.object = nil, nil, nil, nil
 	r.ahead.drop()
+	if object != nil {
+		return nil
+	}
 	return s.unpin()
 }
 
 // decode takes the next verified record and moves behind it.
-func (r *Reader) decode() error {
+func (r *Reader) decode(ctx context.Context) error {
 	if r.ahead.empty() {
-		if err := r.verify(); err != nil {
+		if moved, err := r.verify(ctx); moved || err != nil {
 			return err
 		}
 	}
 	record := &r.ahead.records[r.ahead.next]
 	isData := record.Flags&segment.FlagControl == 0
 	if r.ahead.empty() || isData && record.Seq > r.want {
-		return r.damaged(r.extentAt())
+		return r.damaged(ctx, r.extentAt())
 	}
 	if r.ahead.newer[r.ahead.next] && isData && record.Seq == r.want {
 		return fmt.Errorf("%w: log %s: record %d, segment %d at %d", ErrNewerFormat, r.log.name, r.want, r.seg.id(), r.offset)
@@ -260,28 +284,36 @@ func (r *Reader) decode() error {
 }
 
 // verify checks the records at r.offset, as many as fit in a run. None are
-// ready afterwards if the first one does not verify.
-func (r *Reader) verify() error {
+// ready afterwards if the first one does not verify. It reports moved when the
+// reader's place has to be looked at again instead.
+func (r *Reader) verify(ctx context.Context) (moved bool, err error) {
+	if r.object != nil {
+		if moved, err := r.loadFrame(ctx); moved || err != nil {
+			return true, err
+		}
+		return false, r.fill()
+	}
 	fault := r.fill()
 	if r.ahead.count > 0 || fault == nil && !r.copied {
-		return nil
+		return false, nil
 	}
 	// The map faulted, or what is asked for was written after the copy.
 	if err := r.copyFile(); err != nil {
-		return errors.Join(fault, err)
+		return true, errors.Join(fault, err)
 	}
-	return r.fill()
+	return false, r.fill()
 }
 
 func (r *Reader) fill() error {
-	readable := r.bytes[:min(r.end, int64(len(r.bytes)))]
-	return vfs.Guard(func() { r.ahead.fill(readable, r.offset, r.seg.header.Salt) })
+	readable := r.bytes[:min(r.end-r.start, int64(len(r.bytes)))]
+	return vfs.Guard(func() { r.ahead.fill(readable, r.start, r.offset, r.seg.header.Salt) })
 }
 
-func (v *verified) fill(bytes []byte, at int64, salt uint64) {
+// fill decodes records from an offset of the segment on; start is that of bytes.
+func (v *verified) fill(bytes []byte, start, at int64, salt uint64) {
 	v.drop()
-	for v.count < len(v.records) && at < int64(len(bytes)) {
-		n, err := segment.DecodeRecord(bytes[at:], salt, &v.records[v.count])
+	for v.count < len(v.records) && at-start < int64(len(bytes)) {
+		n, err := segment.DecodeRecord(bytes[at-start:], salt, &v.records[v.count])
 		if n == 0 {
 			return
 		}

@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // A read-only log takes no lock and changes nothing: it serves what the bytes
@@ -15,6 +18,9 @@ import (
 func (l *Log) refresh() error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
+	if l.engine.bucketOnly {
+		return l.refreshFromBucket(context.Background())
+	}
 	names, err := l.segmentNames()
 	if err != nil {
 		return err
@@ -41,8 +47,33 @@ func (l *Log) refresh() error {
 		}
 		list = append(list, s)
 	}
-	l.publishList(list)
+	l.publishList(l.withRemote(list))
+	l.publishCold()
 	return nil
+}
+
+// withRemote adds the segments that have no segment file and are whole in
+// another tier.
+func (l *Log) withRemote(files []*segmentFile) []*segmentFile {
+	known, list := make(map[uint64]*segmentFile), slices.Clone(files)
+	for _, s := range *l.segments.Load() {
+		known[s.id()] = s
+	}
+	for entry := range l.journal.state().Segments() {
+		has := slices.ContainsFunc(files, func(s *segmentFile) bool { return s.id() == entry.ID })
+		if has || !entry.Sealed || entry.GoodCopies().Without(manifest.TierHot) == 0 {
+			continue
+		}
+		s := known[entry.ID]
+		if s == nil {
+			s = &segmentFile{fs: l.engine.opts.FS, path: l.paths.hotFile(entry), header: entryHeader(l.id, entry)}
+			s.noteSealed(entryFooter(l.id, entry))
+		}
+		s.retireHot()
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *segmentFile) int { return int(int64(a.id()) - int64(b.id())) })
+	return list
 }
 
 // publishList makes a new list and its end visible.

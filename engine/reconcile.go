@@ -42,6 +42,8 @@ func (r *recovery) take(name segmentName) (*foundSegment, error) {
 	switch {
 	case entry == nil && trimmed:
 		return nil, r.quarantineFile(name, "the manifest says that retention removed this segment")
+	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot):
+		return nil, r.log.unlink(r.log.paths.segment(name), r.log.paths.segments) // a crash came before its eviction did
 	case entry != nil && entry.BaseSeq != name.baseSeq:
 		return nil, r.quarantineFile(name, fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq))
 	}
@@ -91,7 +93,8 @@ func (r *recovery) adopt(found *foundSegment) (*foundSegment, error) {
 	return found, nil
 }
 
-// addAbsent adds the segments that the manifest has and no file holds.
+// addAbsent adds the segments that the manifest has and no segment file holds:
+// their bytes are in other tiers, or lost.
 func (r *recovery) addAbsent() {
 	for entry := range r.log.journal.state().Segments() {
 		have := slices.ContainsFunc(r.found, func(f *foundSegment) bool { return f.name.id == entry.ID })
@@ -100,8 +103,14 @@ func (r *recovery) addAbsent() {
 		}
 		name := segmentName{id: entry.ID, baseSeq: entry.BaseSeq, created: entry.OpenedNs}
 		s := &segmentFile{fs: r.log.engine.opts.FS, path: r.log.paths.segment(name), header: entryHeader(r.log.id, entry)}
-		s.lost = lostFile
-		r.found = append(r.found, &foundSegment{name: name, file: s, entry: entry, absent: true})
+		found := &foundSegment{name: name, file: s, entry: entry}
+		s.mapped.evicted = true
+		if entry.Sealed && entry.GoodCopies().Without(manifest.TierHot) != 0 {
+			found.footer = entryFooter(r.log.id, entry)
+		} else {
+			s.lost = lostFile
+		}
+		r.found = append(r.found, found)
 	}
 	slices.SortFunc(r.found, func(a, b *foundSegment) int { return int(int64(a.name.id) - int64(b.name.id)) })
 }

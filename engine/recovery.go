@@ -35,12 +35,12 @@ type foundSegment struct {
 	epoch uint64
 	// entry is what the manifest says of it, nil if nothing.
 	entry *manifest.Segment
-	// absent says that there is no file.
-	absent bool
 }
 
 // sealedBefore reports whether the manifest says that the segment is sealed.
-func (f *foundSegment) sealedBefore() bool { return f.entry != nil && f.entry.Sealed && !f.absent }
+func (f *foundSegment) sealedBefore() bool {
+	return f.entry != nil && f.entry.Sealed && f.file.lost == ""
+}
 
 // recover opens the log for writing.
 func (l *Log) recover() error {
@@ -85,7 +85,7 @@ func (r *recovery) recoverSegments() error {
 		}
 	}
 	r.reportMissing()
-	return nil
+	return r.reconcileCopies()
 }
 
 // letGo gives up what a recovery that failed holds of segments that did not yet
@@ -137,7 +137,7 @@ func (r *recovery) recoverSegment(i int) error {
 		s.noteSealed(found.footer)
 		r.log.addSegment(s)
 		return nil
-	case found.absent:
+	case s.lost == lostFile:
 		r.giveUp(s, 0, r.known(i))
 		return nil
 	case found.footer != nil && i < len(r.found)-2:

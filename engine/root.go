@@ -21,6 +21,9 @@ type rootFile struct {
 	FormatVersion int    `json:"format_version"`
 	NodeID        string `json:"node_id"`
 	CreatedNS     int64  `json:"created_ns"`
+	// Bucket is the URL of the bucket that the root was used with last, without
+	// secrets.
+	Bucket string `json:"bucket,omitempty"`
 }
 
 // logFile is log.json: what is fixed when a log is created.
@@ -29,6 +32,16 @@ type logFile struct {
 	Name          string `json:"name"`
 	LogID         string `json:"log_id"` // 16 hexadecimal digits
 	CreatedNS     int64  `json:"created_ns"`
+	// BucketFolder is where the log lies in a bucket, whatever it is called later.
+	BucketFolder string `json:"bucket_folder"`
+}
+
+// bucketFolder is the log's folder; logs of earlier versions do not name it.
+func (f *logFile) bucketFolder() string {
+	if f.BucketFolder != "" {
+		return f.BucketFolder
+	}
+	return f.Name + "." + f.LogID
 }
 
 // openRoot reads engine.json, or makes the root if the directory has none.

@@ -39,6 +39,7 @@ func (k *maintainer) sealOldest(s *segmentFile) bool {
 		k.log.poison(fmt.Errorf("write snapshot of the manifest: %w", err))
 		return false
 	}
+	k.log.engine.coordinator.poke()
 	k.wakeWaiters()
 	k.log.signal()
 	return true

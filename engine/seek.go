@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func (r *Reader) seekSeq(seq uint64) error {
 }
 
 // seekTime goes to the first segment whose maximum timestamp reaches t.
-func (r *Reader) seekTime(t int64) error {
+func (r *Reader) seekTime(ctx context.Context, t int64) error {
 	r.from = t
 	r.want = r.log.firstSeq()
 	last := r.log.watermark(r.opts.Level) // of records that the list below holds
@@ -75,20 +76,22 @@ func (r *Reader) seekTime(t int64) error {
 		}
 		r.want = s.baseSeq()
 		active := r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq == s.baseSeq() || f.MaxTimestamp < t })
-		err := r.pin(s, func(index *segment.Index) int64 { return index.SeekTime(t) }, active)
-		if err != nil {
+		err := r.pin(ctx, s, func(index *segment.Index) int64 { return index.SeekTime(t) }, active)
+		if err != nil || r.seg == nil {
 			return err
 		}
-		return r.takeSeqAt()
+		return r.takeSeqAt(ctx)
 	}
 	r.want = max(r.want, last+1)
 	return nil
 }
 
 // takeSeqAt makes the sequence of the record at the offset the wanted one.
-func (r *Reader) takeSeqAt() error {
-	record := r.peek()
+func (r *Reader) takeSeqAt(ctx context.Context) error {
+	record, err := r.peek(ctx)
 	switch {
+	case err != nil || r.seg == nil:
+		return err
 	case record == nil:
 		r.offset = segment.HeaderBytes // let the walk find the damage
 	case record.Flags&segment.FlagControl != 0:
@@ -100,32 +103,47 @@ func (r *Reader) takeSeqAt() error {
 }
 
 // peek decodes the record at the offset, nil if it does not verify.
-func (r *Reader) peek() *segment.Record {
+func (r *Reader) peek(ctx context.Context) (*segment.Record, error) {
+	if r.offset < segment.HeaderBytes || r.offset >= r.end {
+		return nil, nil
+	}
+	if r.object != nil {
+		if moved, err := r.loadFrame(ctx); moved || err != nil {
+			return nil, err
+		}
+	}
 	var record segment.Record
-	var err error
-	end := min(r.end, int64(len(r.bytes)))
-	if r.offset < segment.HeaderBytes || r.offset >= end {
-		return nil
+	at, end := r.offset-r.start, min(r.end-r.start, int64(len(r.bytes)))
+	verifies := false
+	if at < end {
+		fault := vfs.Guard(func() {
+			_, err := segment.DecodeRecord(r.bytes[at:end], r.seg.header.Salt, &record)
+			verifies = err == nil
+		})
+		verifies = verifies && fault == nil
 	}
-	fault := vfs.Guard(func() { _, err = segment.DecodeRecord(r.bytes[r.offset:end], r.seg.header.Salt, &record) })
-	if fault != nil || err != nil {
-		return nil
+	if !verifies {
+		return nil, nil
 	}
-	return &record
+	return &record, nil
 }
 
 // seekRecordID goes to the record at a place.
-func (r *Reader) seekRecordID(id RecordID) error {
+func (r *Reader) seekRecordID(ctx context.Context, id RecordID) error {
 	notFound := fmt.Errorf("%w: no record at segment %d, offset %d", ErrNotFound, id.Segment(), id.Offset())
 	list := *r.log.segments.Load()
 	i := sort.Search(len(list), func(i int) bool { return list[i].id() >= id.Segment() })
 	if i == len(list) || list[i].id() != id.Segment() || list[i].lost != "" || id.Offset() < segment.HeaderBytes || id.Offset()%8 != 0 {
 		return notFound
 	}
-	if err := r.pin(list[i], func(*segment.Index) int64 { return id.Offset() }, id.Offset()); err != nil {
+	r.want = list[i].baseSeq()
+	if err := r.pin(ctx, list[i], func(*segment.Index) int64 { return id.Offset() }, id.Offset()); err != nil {
 		return err
 	}
-	record := r.peek()
+	record, err := r.peek(ctx)
+	if err != nil {
+		return err
+	}
 	if record == nil || record.Flags&segment.FlagControl != 0 {
 		return notFound
 	}
@@ -135,6 +153,9 @@ func (r *Reader) seekRecordID(id RecordID) error {
 
 // extentAt is the damaged range at the reader's offset.
 func (r *Reader) extentAt() segment.Extent {
+	if r.object != nil {
+		return r.extentInFrame()
+	}
 	var extent segment.Extent
 	known := r.seg.known()
 	if !known.Complete {
@@ -148,9 +169,13 @@ func (r *Reader) extentAt() segment.Extent {
 	return extent
 }
 
-// damaged reports a range and, if that is asked for, skips it.
-func (r *Reader) damaged(extent segment.Extent) error {
+// damaged goes on in another copy, if there is one; else it reports a range and,
+// if that is asked for, skips it.
+func (r *Reader) damaged(ctx context.Context, extent segment.Extent) error {
 	damage := r.log.damage(r.seg, extent)
+	if moved, err := r.leaveDamagedFile(ctx, damage); moved || err != nil {
+		return err
+	}
 	if err := r.skip(damage); err != nil {
 		return err
 	}

@@ -39,8 +39,15 @@ type segmentFile struct {
 	// seal is what the footer says, nil while the segment is unsealed.
 	seal atomic.Pointer[segment.Footer]
 
+	// suspect is the manifest.TierSet of copies that readers found damaged or
+	// missing.
+	suspect atomic.Uint32
+	// lastRead is when a reader last entered the segment, nanoseconds.
+	lastRead atomic.Int64
+
 	mapped struct {
 		sync.Mutex
+		evicted bool // there is no hot file, or it is about to go
 		pins    int
 		mapping vfs.Mapping
 		index   *segment.Index
@@ -51,6 +58,8 @@ type segmentFile struct {
 const (
 	lostFile = "the segment file is missing"
 	lostSalt = "neither header nor footer verifies"
+	// lostObject: without a root nothing else says what is in it.
+	lostObject = "the object in the bucket does not verify"
 )
 
 // tail is the appending end of a segment.
@@ -95,10 +104,14 @@ func (s *segmentFile) readableEnd(level Level) int64 {
 	return s.durableEnd.Load()
 }
 
-// pin maps the segment if it is not mapped and holds the map until unpin.
+// pin maps the segment if it is not mapped and holds the map until unpin. The
+// error matches errNotHot if there is no hot file.
 func (s *segmentFile) pin() ([]byte, error) {
 	s.mapped.Lock()
 	defer s.mapped.Unlock()
+	if s.mapped.evicted {
+		return nil, errNotHot
+	}
 	if s.mapped.mapping == nil {
 		mapping, err := s.openMap()
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -27,13 +29,18 @@ type history struct {
 	opened       bool
 	inHook       bool
 	inSeal       bool
+	moving       planner.Kind
 	lastOp       vfs.Operation
 	renamed      bool
+	final        bool // the round must not fail
 	activating   bool // the last operation outside of the manifest named a segment
 	violations   []string
 }
 
-const simRoot = "root"
+const (
+	simRoot   = "root"
+	simBucket = "bucket"
+)
 
 func runHistory(seed uint64, hits map[string]int, trace bool) []string {
 	r := &simRandom{state: seed * 0x9e3779b97f4a7c15}
@@ -95,7 +102,8 @@ func (h *history) restart(power bool, end string) {
 
 // round opens the log, checks it against the model, works on it and ends.
 func (h *history) round(final bool) (end string) {
-	h.opened, h.log, h.engine, h.inSeal = false, nil, nil, false
+	h.opened, h.log, h.engine, h.inSeal, h.moving = false, nil, nil, false, planner.None
+	h.final = final
 	if !final {
 		h.arm()
 	}
@@ -131,18 +139,21 @@ func (h *history) round(final bool) (end string) {
 func (h *history) arm() {
 	switch k := h.below(10); {
 	case k < 3:
-		h.disk.CrashAt(1 + h.below(50))
-	case k < 8:
+		h.disk.CrashAt(1 + h.below(60))
+	case k < 6:
 		h.disk.CrashAt(15 + h.below(160))
+	case k < 8:
+		h.disk.CrashAt(50 + h.below(700))
 	}
 	if h.chance(14) {
-		h.disk.FailSync(1 + h.below(35))
+		h.disk.FailSync(1 + h.below(60))
 	}
 }
 
 func (h *history) open() error {
 	opts := Options{
 		FS: h.disk, manual: true, random: h.nextID, reserveBytes: 4096,
+		Bucket: "file:///" + simBucket, BucketFS: h.disk, bucketRetry: bucket.Retry{Attempts: 1},
 		Now: func() time.Time { h.clock++; return time.Unix(0, h.clock) },
 	}
 	e, err := Open(simRoot, opts)
@@ -150,6 +161,10 @@ func (h *history) open() error {
 		return err
 	}
 	h.engine = e
+	// Small enough that segments leave both local tiers all the time.
+	e.budgets = planner.Budgets{
+		HotBytes: 1 << 20, HotLowBytes: 2 * h.segmentBytes, WarmBytes: 8 * h.segmentBytes, WarmLowBytes: h.segmentBytes,
+	}
 	logOpts := LogOptions{SegmentBytesMin: h.segmentBytes, SegmentBytesMax: h.segmentBytes, Dedup: DedupOptions{IDsMax: 64}}
 	logOpts.ensureDefaults()
 	h.log, err = e.openLog("a", logOpts)
@@ -157,6 +172,7 @@ func (h *history) open() error {
 		h.log = nil
 		return err
 	}
+	e.mu.logs["a"] = h.log
 	h.noteRecovery(&h.log.recovery)
 	return nil
 }
@@ -239,6 +255,10 @@ func inManifest(op vfs.Operation) bool {
 func (h *history) noteCrash() {
 	op := h.lastOp
 	name := filepath.Base(op.Path)
+	if h.moving != planner.None {
+		h.noteMoveCrash(op)
+		return
+	}
 	if inManifest(op) {
 		h.noteManifestCrash(op)
 		return
@@ -265,6 +285,18 @@ func (h *history) noteCrash() {
 	case op.Kind == vfs.OpSyncData && isSegment:
 		h.hit("crash in sync of records")
 	}
+}
+
+// noteMoveCrash names the moment of a crash in a move between tiers.
+func (h *history) noteMoveCrash(op vfs.Operation) {
+	where := "files"
+	switch {
+	case inManifest(op):
+		where = "manifest"
+	case strings.Contains(op.Path, simBucket):
+		where = "bucket"
+	}
+	h.hit(fmt.Sprintf("crash in move: %s, %s", h.moving, where))
 }
 
 // noteManifestCrash names the moment of a crash in the manifest.
@@ -312,7 +344,7 @@ func (h *history) work() string {
 
 func (h *history) step() {
 	l := h.log
-	switch k := h.below(20); {
+	switch k := h.below(26); {
 	case k < 5:
 		_ = h.append(1+h.below(8), false)
 	case k < 7:
@@ -328,6 +360,8 @@ func (h *history) step() {
 		l.committer.tick()
 	case k < 19:
 		h.maintain()
+	case k < 25:
+		h.tier()
 	default:
 		if h.chance(30) {
 			h.hit("seal by command")
@@ -357,6 +391,29 @@ func (h *history) maintain() {
 	h.inSeal = h.log.sealable() != nil
 	h.log.keeper.step()
 	h.inSeal = false
+}
+
+// tier lets the coordinator carry out what the planner wants, a few moves.
+func (h *history) tier() {
+	for range 1 + h.below(4) {
+		actions := h.engine.coordinator.plan()
+		if len(actions) == 0 || h.log.failed() {
+			return
+		}
+		next := actions[0]
+		h.hit("move: " + next.Kind.String())
+		again := next.Kind == planner.Upload && h.model.isPut(next.Segment)
+		h.moving = next.Kind
+		isEviction := next.Kind == planner.EvictHot || next.Kind == planner.EvictWarm
+		if isEviction && !h.final && h.chance(10) {
+			h.disk.CrashAt(1 + h.below(6))
+		}
+		h.engine.coordinator.step()
+		h.moving = planner.None
+		if entry := h.log.journal.state().Segment(next.Segment); again && entry.Resident.Has(manifest.TierCold) {
+			h.hit("object adopted")
+		}
+	}
 }
 
 // append adds n records, in one atomic batch or one by one.

@@ -7,7 +7,9 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // simModel is what a history knows of its log: what was appended, what was
@@ -146,6 +148,52 @@ func (m *simModel) check(l *Log) {
 	m.durable, m.written, m.powerCut = last, last, false
 	m.checkDedup(l, last)
 	m.checkManifest(l)
+	m.checkBucket(l)
+}
+
+// isPut reports whether an earlier try has put a segment's object already.
+func (m *simModel) isPut(id uint64) bool {
+	for open := range m.history.log.journal.state().Uploads() {
+		if open.SegmentID == id {
+			_, err := m.history.log.folder.Attributes(context.Background(), open.Key)
+			return err == nil
+		}
+	}
+	return false
+}
+
+// checkBucket compares the objects with what the manifest says of them: neither
+// has one that the other does not know.
+func (m *simModel) checkBucket(l *Log) {
+	state := l.journal.state()
+	known := make(map[string]bool)
+	for open := range state.Uploads() {
+		known[open.Key] = true
+	}
+	for queued := range state.Deletes() {
+		known[queued.Key] = true
+	}
+	objects := make(map[string]bool)
+	for object, err := range l.folder.List(context.Background(), bucket.SegmentsPrefix) {
+		if err != nil {
+			return // a fault that the history injects
+		}
+		objects[object.Key] = true
+	}
+	for entry := range state.Segments() {
+		if !entry.Resident.Has(manifest.TierCold) {
+			continue
+		}
+		known[entry.Cold.Key] = true
+		if !objects[entry.Cold.Key] {
+			m.history.violate("segment %d is cold and the bucket has no %s", entry.ID, entry.Cold.Key)
+		}
+	}
+	for key := range objects {
+		if !known[key] {
+			m.history.violate("the manifest does not know %s", key)
+		}
+	}
 }
 
 // checkManifest compares the manifest with the segments that the log has.
@@ -209,6 +257,9 @@ func (m *simModel) readAll(l *Log) map[uint64]int {
 			m.history.violate("sequence %d was read twice", rec.Seq)
 		}
 		found[rec.Seq] = m.identify(rec)
+		if r.object != nil {
+			m.history.hit("read from " + r.tier.String())
+		}
 	}
 }
 

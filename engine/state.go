@@ -40,7 +40,7 @@ type SegmentState struct {
 func (l *Log) State() State {
 	list := *l.segments.Load()
 	state := State{
-		Name: l.name, ID: l.id, Created: l.created, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
+		Name: l.name, ID: l.id, Created: l.fixed.CreatedNS, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
 		Segments: make([]SegmentState, 0, len(list)), Refused: make(map[BackpressureKind]uint64), Recovery: l.recovery,
 	}
 	for _, s := range list {

@@ -176,12 +176,7 @@ func (l *Log) lastInSealed(filter []byte) (uint64, error) {
 }
 
 func (l *Log) lastInSegment(s *segmentFile, filter []byte) (last uint64, err error) {
-	bytes, err := s.pin()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = joinClose(err, s.unpin()) }()
-	index, err := s.index(bytes)
+	index, err := l.indexOf(context.Background(), s)
 	if err != nil {
 		return 0, err
 	}

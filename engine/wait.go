@@ -37,7 +37,7 @@ func (l *Log) Wait(ctx context.Context, seq uint64, level Level) error {
 // prepareWait reports whether nothing is to be waited for, or a channel that is
 // closed when the buffer that holds seq has reached the level.
 func (l *Log) prepareWait(seq uint64, level Level) (reached chan struct{}, done bool, err error) {
-	if level == Cold {
+	if level == Cold && l.folder == nil {
 		return nil, true, fmt.Errorf("%w: the log has no bucket", ErrUnsupported)
 	}
 	if l.watermark(level) >= seq {
@@ -55,8 +55,8 @@ func (l *Log) prepareWait(seq uint64, level Level) (reached chan struct{}, done 
 	case l.closedLocked():
 		return nil, true, ErrClosed
 	}
-	if level == Written {
-		return l.followLocked(Written), false, nil
+	if level != Durable {
+		return l.followLocked(level), false, nil
 	}
 	l.demandLocked(seq)
 	return l.durableChannelLocked(seq), false, nil
@@ -188,6 +188,7 @@ func (l *Log) takeFollowLocked(level Level) []chan struct{} {
 // takeWaitersLocked takes every channel that somebody waits on.
 func (l *Log) takeWaitersLocked() []chan struct{} {
 	waiters := append(l.takeFollowLocked(Durable), l.takeFollowLocked(Written)...)
+	waiters = append(waiters, l.takeFollowLocked(Cold)...)
 	waiters = append(waiters, l.mu.flight...)
 	l.mu.flight = nil
 	if l.mu.open.durable != nil {

@@ -45,8 +45,11 @@ type Options struct {
 	OnRequest func(Request)
 	// Wrap, if not nil, puts something between this package and the store, which
 	// it must not close. It is for tests that inject faults.
-	Wrap func(*blob.Bucket) *blob.Bucket
+	Wrap Wrapper
 }
+
+// Wrapper puts something between this package and a store.
+type Wrapper func(*blob.Bucket) *blob.Bucket
 
 // Retry says how a call that fails is tried again: after a delay between 0 and a
 // ceiling that doubles each time. The zero value stands for the defaults.

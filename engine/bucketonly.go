@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// This file opens logs of which there is nothing but a bucket: a listing names
+// the objects, and their footers say what is in them.
+
+// footersAtOnce is how many objects are opened at the same time.
+const footersAtOnce = 16
+
+// openBucketOnly opens a bucket as a root that is only cold.
+func openBucketOnly(url string, opts Options) (*Engine, error) {
+	opts.Bucket = url
+	opts.ensureDefaults()
+	e := newEngine(url, opts)
+	e.readOnly, e.bucketOnly = true, true
+	if err := e.openBucket(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// bucketLogs returns the folders of the bucket by the name of their log.
+func (e *Engine) bucketLogs(ctx context.Context) (map[string][]string, error) {
+	folders := make(map[string][]string)
+	for folder, err := range e.bucket.Logs(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list logs: %w", err)
+		}
+		name, _, _ := bucket.ParseFolder(folder)
+		folders[name] = append(folders[name], folder)
+	}
+	return folders, nil
+}
+
+// bucketIdentity finds the log's folder and reads what was stored of it there.
+func (e *Engine) bucketIdentity(ctx context.Context, name string) (identity logFile, err error) {
+	folders, err := e.bucketLogs(ctx)
+	if err != nil {
+		return identity, err
+	}
+	switch found := folders[name]; len(found) {
+	case 0:
+		return identity, fmt.Errorf("%w: no log of this name in %s", ErrNotFound, e.dir)
+	case 1:
+		return e.readBucketIdentity(ctx, name, found[0])
+	default:
+		return identity, fmt.Errorf("%w: %d logs of this name are in %s (%v): move the others away", ErrInvalidOptions, len(found), e.dir, found)
+	}
+}
+
+func (e *Engine) readBucketIdentity(ctx context.Context, name, folder string) (identity logFile, err error) {
+	_, id, _ := bucket.ParseFolder(folder)
+	identity = logFile{FormatVersion: rootFormatVersion, Name: name, LogID: fmt.Sprintf("%016x", id), BucketFolder: folder}
+	opened, err := e.bucket.Log(folder)
+	if err != nil {
+		return identity, err
+	}
+	body, err := opened.ReadAll(ctx, bucket.LogKey, jsonBytesMax)
+	if errors.Is(err, bucket.ErrMissing) {
+		return identity, nil // the folder's name says enough
+	}
+	if err != nil {
+		return identity, err
+	}
+	var stored logFile
+	if err := json.Unmarshal(body, &stored); err != nil || stored.LogID != identity.LogID {
+		return identity, fmt.Errorf("%w: %s/%s does not describe this log", ErrDamaged, folder, bucket.LogKey)
+	}
+	if stored.FormatVersion > rootFormatVersion {
+		return identity, fmt.Errorf("%w: %s/%s", ErrNewerFormat, folder, bucket.LogKey)
+	}
+	stored.BucketFolder = folder
+	return stored, nil
+}
+
+// refreshFromBucket lists the log's objects and takes over those that are new.
+func (l *Log) refreshFromBucket(ctx context.Context) error {
+	keys, err := l.listObjects(ctx)
+	if err != nil {
+		return err
+	}
+	state := l.journal.state()
+	var fresh []listedObject
+	for _, listed := range keys {
+		if state.Segment(listed.ID) == nil {
+			fresh = append(fresh, listed)
+		}
+	}
+	if err := l.readFooters(ctx, fresh); err != nil {
+		return err
+	}
+	for i := range fresh {
+		if fresh[i].object == nil {
+			continue // reported when somebody reads there
+		}
+		if state, err = applyObject(state, &fresh[i]); err != nil {
+			return fmt.Errorf("adopt %s: %w", fresh[i].SegmentKey, err)
+		}
+	}
+	l.journal.published.Store(state)
+	l.publishList(l.coldSegments(keys))
+	l.publishCold()
+	return nil
+}
+
+// listedObject is an object of a segment: its key, and what its footer says.
+type listedObject struct {
+	bucket.SegmentKey
+	bytes  int64
+	object *tier.Object // nil if it does not open
+	err    error
+}
+
+// listObjects returns the newest generation of each segment, in order.
+func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
+	newest := make(map[uint64]listedObject)
+	for listed, err := range l.folder.List(ctx, bucket.SegmentsPrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list objects: %w", err)
+		}
+		key, ok := bucket.ParseSegmentKey(listed.Key)
+		if !ok || key.Dictionary {
+			continue
+		}
+		if other, twice := newest[key.ID]; !twice || key.Generation > other.Generation {
+			newest[key.ID] = listedObject{SegmentKey: key, bytes: listed.Bytes}
+		}
+	}
+	keys := make([]listedObject, 0, len(newest))
+	for _, listed := range newest {
+		keys = append(keys, listed)
+	}
+	slices.SortFunc(keys, func(a, b listedObject) int { return int(int64(a.ID) - int64(b.ID)) })
+	return keys, nil
+}
+
+// readFooters opens objects, several at a time. One that is damaged stays
+// closed; an error is that of the bucket.
+func (l *Log) readFooters(ctx context.Context, objects []listedObject) error {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, footersAtOnce)
+	for i := range objects {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			listed := &objects[i]
+			source := &coldSource{folder: l.folder, key: listed.String()}
+			listed.object, listed.err = tier.OpenObject(ctx, source, listed.bytes, 0, tier.Identity{LogID: l.id, SegmentID: listed.ID})
+		})
+	}
+	group.Wait()
+	for i := range objects {
+		if err := objects[i].err; err != nil && !isBadCopy(err) {
+			return fmt.Errorf("open %s: %w", objects[i].SegmentKey, err)
+		}
+	}
+	return nil
+}
+
+// applyObject is the state with a segment more that only the bucket holds.
+func applyObject(state *manifest.State, listed *listedObject) (*manifest.State, error) {
+	footer, key := listed.object.Footer(), listed.String()
+	opened := openedRecord(segment.Header{ID: footer.ID, BaseSeq: footer.BaseSeq, Epoch: footer.Epoch, Salt: footer.Salt})
+	for _, record := range []manifest.Record{
+		opened, sealedRecord(&footer),
+		{SegmentID: footer.ID, Payload: &manifest.UploadStarted{Key: key, Generation: listed.Generation}},
+		{SegmentID: footer.ID, Payload: &manifest.UploadDone{
+			Key: key, ObjectBytes: uint64(listed.bytes), TailBytes: uint32(listed.object.TailBytes()),
+		}},
+		{SegmentID: footer.ID, Payload: &manifest.LocalEvicted{Tier: manifest.TierHot}},
+	} {
+		var err error
+		if state, err = state.Apply(record); err != nil {
+			return state, err
+		}
+	}
+	return state, nil
+}
+
+// coldSegments is the list of segments that the objects make. Of one that does
+// not open, its key says which sequences are lost.
+func (l *Log) coldSegments(keys []listedObject) []*segmentFile {
+	known := make(map[uint64]*segmentFile)
+	for _, s := range *l.segments.Load() {
+		known[s.id()] = s
+	}
+	state := l.journal.state()
+	list := make([]*segmentFile, 0, len(keys))
+	for i := range keys {
+		listed := &keys[i]
+		entry := state.Segment(listed.ID)
+		s := known[listed.ID]
+		if s == nil || s.lost != "" && entry != nil {
+			s = l.coldSegment(listed, entry)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func (l *Log) coldSegment(listed *listedObject, entry *manifest.Segment) *segmentFile {
+	s := &segmentFile{fs: l.engine.opts.FS, path: l.folder.Name() + "/" + listed.String()}
+	s.mapped.evicted = true
+	if entry == nil {
+		s.header = segment.Header{LogID: l.id, ID: listed.ID, BaseSeq: listed.First}
+		s.lost = lostObject
+		s.lastSeq.Store(listed.Last)
+		return s
+	}
+	s.header = entryHeader(l.id, entry)
+	s.noteSealed(entryFooter(l.id, entry))
+	return s
+}

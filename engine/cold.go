@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// deleteGrace is how long an object that is not needed any more stays.
+const deleteGrace = 24 * time.Hour
+
+// coldSource reads an object of the log's folder.
+type coldSource struct {
+	folder *bucket.Folder
+	key    string
+}
+
+// ReadRange implements tier.RangeReader.
+func (c *coldSource) ReadRange(ctx context.Context, offset, length int64) ([]byte, error) {
+	b, err := c.folder.ReadRange(ctx, c.key, offset, length)
+	if errors.Is(err, bucket.ErrShort) {
+		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+	}
+	return b, err
+}
+
+func isColdMissing(err error) bool { return errors.Is(err, bucket.ErrMissing) }
+
+// claimEpoch makes this owner's epoch known in the bucket, once, before its
+// first PUT, and returns it. The error matches bucket.ErrFenced if a newer owner
+// has claimed one: nothing of this log is uploaded any more.
+func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
+	l.claiming.Lock()
+	defer l.claiming.Unlock()
+	if l.claiming.epoch > 0 {
+		return l.claiming.epoch, nil
+	}
+	epoch := l.takeEpoch()
+	if records := l.journal.ownerRecords(epoch); records != nil {
+		if err := l.noteMove(records...); err != nil {
+			return 0, err
+		}
+	}
+	if err := l.claimUpTo(ctx, epoch); err != nil {
+		return 0, fmt.Errorf("claim epoch %d: %w", epoch, err)
+	}
+	if err := l.putIdentity(ctx); err != nil {
+		return 0, err
+	}
+	l.claiming.epoch = epoch
+	return epoch, nil
+}
+
+// takeEpoch returns this owner's epoch and takes it if nothing was appended yet.
+func (l *Log) takeEpoch() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.epochTaken {
+		return l.mu.epoch
+	}
+	if s := l.mu.tail; s != nil && s.tail.fits(segment.EpochMarkBytes) {
+		l.takeEpochLocked(s)
+		l.signalLocked()
+		return l.mu.epoch
+	}
+	l.retireTailLocked()
+	l.mu.epoch++
+	l.mu.epochTaken = true
+	return l.mu.epoch
+}
+
+// claimUpTo claims an epoch and those below it that owners took who never put
+// anything: claims have no gap, so that a stale owner finds the one after its
+// own.
+func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
+	highest, err := l.folder.HighestEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	first := epoch
+	if highest > 0 {
+		first = min(highest+1, epoch)
+	}
+	owner := bucket.Owner{Name: l.engine.root.NodeID, Token: l.engine.token}
+	for next := first; next <= epoch; next++ {
+		if err := l.folder.Claim(ctx, next, owner); err != nil {
+			return err
+		}
+	}
+	return l.folder.Superseded(ctx, epoch)
+}
+
+// putIdentity stores what log this folder is of, for who has nothing else.
+func (l *Log) putIdentity(ctx context.Context) error {
+	body, err := json.MarshalIndent(l.fixed, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", bucket.LogKey, err)
+	}
+	_, err = l.folder.Put(ctx, bucket.LogKey, func(w io.Writer) error {
+		_, err := w.Write(append(body, '\n'))
+		return err
+	})
+	if err != nil && !errors.Is(err, bucket.ErrExists) {
+		return fmt.Errorf("put %s: %w", bucket.LogKey, err)
+	}
+	return nil
+}
+
+// publishCold moves the cold watermark behind the segments that are cold without
+// a gap.
+func (l *Log) publishCold() {
+	state := l.journal.state()
+	l.mu.Lock()
+	before := l.cold.Load()
+	cold := before
+	for _, s := range *l.segments.Load() {
+		entry := state.Segment(s.id())
+		if entry == nil || !entry.Sealed || !entry.GoodCopies().Has(manifest.TierCold) {
+			break
+		}
+		cold = max(cold, entry.LastSeq)
+	}
+	l.cold.Store(cold)
+	follow := l.takeFollowLocked(Cold)
+	l.mu.Unlock()
+	closeAll(follow)
+}
+
+// reasonOf is an error as the manifest records it.
+func reasonOf(err error) manifest.Reason {
+	switch {
+	case errors.Is(err, bucket.ErrFenced):
+		return manifest.ReasonFenced
+	case errors.Is(err, errOtherObject):
+		return manifest.ReasonChecksum
+	case errors.Is(err, tier.ErrCorrupt), errors.Is(err, tier.ErrIdentity):
+		return manifest.ReasonCodec
+	case isNoSpace(err):
+		return manifest.ReasonNoSpace
+	case errors.Is(err, context.Canceled):
+		return manifest.ReasonCancelled
+	}
+	switch bucket.KindOf(err) {
+	case bucket.KindUnavailable, bucket.KindThrottled:
+		return manifest.ReasonUnavailable
+	case bucket.KindAuth:
+		return manifest.ReasonAuthentication
+	case bucket.KindMissing:
+		return manifest.ReasonObjectMissing
+	case bucket.KindNoSpace:
+		return manifest.ReasonNoSpace
+	case bucket.KindCancelled:
+		return manifest.ReasonCancelled
+	}
+	return manifest.ReasonTransient
+}

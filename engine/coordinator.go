@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// coordinator moves sealed segments between the tiers. It decides nothing: it
+// shows the planner what is there and carries out what comes back, a goroutine a
+// move. When nothing is to be done it sleeps until somebody pokes it.
+type coordinator struct {
+	engine *Engine
+	wake   chan struct{} // one pending signal
+	stop   context.CancelFunc
+	done   sync.WaitGroup // the loop
+
+	mu struct {
+		sync.Mutex
+		moving   map[moveKey]planner.Kind
+		failures map[moveKey]map[planner.Kind]planner.Failure
+		running  map[planner.Kind]int
+		started  map[uint64]map[planner.Kind]int64 // by log id: when a move last started
+		outage   outage
+	}
+}
+
+type moveKey struct{ log, segment uint64 }
+
+// movesMax is how many moves of each kind run at once. A compression takes a
+// processor; an upload waits for the bucket.
+var movesMax = map[planner.Kind]int{planner.Compress: 1, planner.Upload: 4, planner.EvictHot: 1, planner.EvictWarm: 1}
+
+func newCoordinator(e *Engine) *coordinator {
+	c := &coordinator{engine: e, wake: make(chan struct{}, 1), stop: func() {}}
+	c.mu.moving = make(map[moveKey]planner.Kind)
+	c.mu.failures = make(map[moveKey]map[planner.Kind]planner.Failure)
+	c.mu.running = make(map[planner.Kind]int)
+	c.mu.started = make(map[uint64]map[planner.Kind]int64)
+	return c
+}
+
+func (c *coordinator) start() {
+	if c.engine.opts.manual {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	c.done.Go(func() { c.run(ctx) })
+}
+
+// close ends the loop. The moves end with their logs.
+func (c *coordinator) close() {
+	c.stop()
+	c.done.Wait()
+}
+
+// poke makes the coordinator look at what is to be moved.
+func (c *coordinator) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *coordinator) run(ctx context.Context) {
+	timer := time.NewTimer(idleForever)
+	defer timer.Stop()
+	for {
+		for _, action := range c.plan() {
+			c.launch(action)
+		}
+		timer.Reset(c.untilRetry())
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// step carries out the first of the moves that are due and reports whether there
+// was one. The simulator calls it.
+func (c *coordinator) step() bool {
+	for _, action := range c.plan() {
+		if log := c.begin(action); log != nil {
+			c.end(action, log.move(action, c.attempt(action)))
+			log.moves.Done()
+			return true
+		}
+	}
+	return false
+}
+
+// launch starts a move in a goroutine of its log.
+func (c *coordinator) launch(action planner.Action) {
+	log := c.begin(action)
+	if log == nil {
+		return
+	}
+	go func() {
+		defer log.moves.Done()
+		c.end(action, log.move(action, c.attempt(action)))
+	}()
+}
+
+// begin notes that a move is under way. It returns nil if its log is closing.
+func (c *coordinator) begin(action planner.Action) *Log {
+	log := c.engine.logByID(action.LogID)
+	if log == nil || !log.holdForMove() {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.moving[moveKey{action.LogID, action.Segment}] = action.Kind
+	c.mu.running[action.Kind]++
+	if c.mu.started[log.id] == nil {
+		c.mu.started[log.id] = make(map[planner.Kind]int64)
+	}
+	c.mu.started[log.id][action.Kind] = c.engine.opts.Now().UnixNano()
+	return log
+}
+
+// end notes how a move ended.
+func (c *coordinator) end(action planner.Action, err error) {
+	now := c.engine.opts.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.poke()
+	key := moveKey{action.LogID, action.Segment}
+	delete(c.mu.moving, key)
+	c.mu.running[action.Kind]--
+	failures := c.mu.failures[key]
+	switch {
+	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled):
+	case err != nil:
+		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", action.Kind.String(), "segment", action.Segment, "error", err)
+		if failures == nil {
+			failures = make(map[planner.Kind]planner.Failure)
+			c.mu.failures[key] = failures
+		}
+		attempt := failures[action.Kind].Attempt + 1
+		wait := planner.Backoff(attempt, c.engine.uniform)
+		failures[action.Kind] = planner.Failure{Attempt: attempt, NotBeforeNs: now.Add(wait).UnixNano()}
+		if action.Kind == planner.Upload && isOutage(err) {
+			c.mu.outage.begin(now, c.engine.uniform)
+		}
+	default:
+		delete(failures, action.Kind)
+		if action.Kind == planner.Upload && c.mu.outage.end() {
+			c.forgetUploadFailuresLocked()
+		}
+	}
+}
+
+// forgetUploadFailuresLocked lets everything that failed in an outage be tried
+// again at once.
+func (c *coordinator) forgetUploadFailuresLocked() {
+	for _, failures := range c.mu.failures {
+		delete(failures, planner.Upload)
+	}
+}
+
+func (c *coordinator) attempt(action planner.Action) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.failures[moveKey{action.LogID, action.Segment}][action.Kind].Attempt + 1
+}
+
+// untilRetry is how long to sleep until a failed move may be tried again.
+func (c *coordinator) untilRetry() time.Duration {
+	now := c.engine.opts.Now().UnixNano()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := int64(idleForever) + now
+	for _, failures := range c.mu.failures {
+		for _, failure := range failures {
+			next = min(next, max(failure.NotBeforeNs, now))
+		}
+	}
+	if c.mu.outage.attempts > 0 {
+		next = max(next, c.mu.outage.notBefore.UnixNano())
+	}
+	return time.Duration(next-now) + time.Millisecond
+}
+
+// forget drops what is remembered of a closed log's moves.
+func (c *coordinator) forget(log *Log) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.mu.failures {
+		if key.log == log.id {
+			delete(c.mu.failures, key)
+		}
+	}
+	delete(c.mu.started, log.id)
+}
+
+// reportDamage notes a copy that a reader found damaged, so that nothing counts
+// on it any more.
+func (c *coordinator) reportDamage(log *Log, s *segmentFile, t manifest.Tier, cause error) {
+	entry := log.entryOf(s)
+	if log.engine.readOnly || entry == nil || entry.Quarantined.Has(t) || !log.holdForMove() {
+		return
+	}
+	note := func() {
+		defer log.moves.Done()
+		quarantined := &manifest.SegmentQuarantined{Tier: t, Reason: reasonOfDamage(cause)}
+		if log.noteMove(manifest.Record{SegmentID: s.id(), Payload: quarantined}) == nil {
+			log.emit(Event{Kind: EventSegmentQuarantined, Segment: s.id(), Tier: t.String(), Reason: quarantined.Reason, Err: cause})
+		}
+	}
+	if c.engine.opts.manual {
+		note()
+		return
+	}
+	go note() // the reader does not wait for it
+}
+
+func reasonOfDamage(err error) manifest.Reason {
+	if isNotHot(err) || isColdMissing(err) {
+		return manifest.ReasonObjectMissing
+	}
+	return manifest.ReasonChecksum
+}

@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// plan asks the planner what to move now.
+func (c *coordinator) plan() []planner.Action {
+	now := c.engine.opts.Now()
+	state := planner.State{
+		HotBytes: c.engine.hot.used.Load(), WarmBytes: c.engine.warm.Load(), Bucket: c.engine.bucket != nil,
+	}
+	logs := c.engine.openLogs()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state.BucketAnswers = c.mu.outage.mayTry(now)
+	for kind, most := range movesMax {
+		state.Free[kind] = most - c.mu.running[kind]
+	}
+	needed := c.engine.bucket != nil || state.HotBytes > c.engine.budgets.HotLowBytes
+	if !needed || c.engine.opts.WarmBytesMax == NoWarm {
+		state.Free[planner.Compress] = 0 // nothing is uploaded, and nothing needs the room
+	}
+	if c.mu.outage.attempts > 0 {
+		state.Free[planner.Upload] = min(state.Free[planner.Upload], 1) // one finds out for all
+	}
+	for _, log := range logs {
+		if segments := c.segmentsLocked(log); len(segments) > 0 {
+			shown := planner.Log{ID: log.id, Segments: segments}
+			for kind, at := range c.mu.started[log.id] {
+				shown.StartedNs[kind] = at
+			}
+			state.Logs = append(state.Logs, shown)
+		}
+	}
+	return planner.Plan(now.UnixNano(), &state, c.engine.budgets)
+}
+
+// segmentsLocked shows the sealed segments of a log that have a local copy.
+func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
+	if log.failed() || log.closed() {
+		return nil
+	}
+	state := log.journal.state()
+	var segments []planner.Segment
+	for _, s := range *log.segments.Load() {
+		entry := state.Segment(s.id())
+		if entry == nil || !entry.Sealed || entry.Resident.Without(manifest.TierCold) == 0 || s.seal.Load() == nil {
+			continue
+		}
+		key := moveKey{log.id, s.id()}
+		shown := planner.Segment{ID: s.id(), SealedNs: entry.SealedNs, AccessedNs: s.lastRead.Load(), Moving: c.mu.moving[key]}
+		shown.Copies = copiesOf(s, entry)
+		for kind, failure := range c.mu.failures[key] {
+			shown.Failures[kind] = failure
+		}
+		segments = append(segments, shown)
+	}
+	return segments
+}
+
+// copiesOf shows the copies of a segment. One that does not verify takes space
+// and does not count.
+func copiesOf(s *segmentFile, entry *manifest.Segment) (copies [3]planner.Copy) {
+	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
+	if entry.Resident.Has(manifest.TierHot) {
+		copies[planner.Hot] = planner.Copy{Bytes: s.bytes.Load(), Verified: good.Has(manifest.TierHot), Pins: s.hotPins()}
+	}
+	if entry.Resident.Has(manifest.TierWarm) {
+		copies[planner.Warm] = planner.Copy{Bytes: int64(entry.Warm.ObjectBytes), Verified: good.Has(manifest.TierWarm)}
+	}
+	if entry.Resident.Has(manifest.TierCold) {
+		copies[planner.Cold] = planner.Copy{Bytes: int64(entry.Cold.ObjectBytes), Verified: good.Has(manifest.TierCold)}
+	}
+	return copies
+}

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// errPinned says that a copy is in use and stays.
+var errPinned = errors.New("engine: the segment is in use")
+
+// evictHot drops the hot file of a segment of which another tier has a verified
+// copy: LocalEvicted, then unlink. Readers that come meanwhile read the other
+// copy.
+func (l *Log) evictHot(id uint64) error {
+	s := l.segmentByID(id)
+	if !s.retireHot() {
+		return errPinned
+	}
+	if err := l.evict(id, manifest.TierHot, s.bytes.Load()); err != nil {
+		s.restoreHot()
+		return err
+	}
+	path := s.path
+	if err := l.unlink(path, l.paths.segments); err != nil {
+		return fmt.Errorf("evict segment %d from hot: %w", id, err)
+	}
+	l.engine.hot.giveBack(s.bytes.Swap(0))
+	return nil
+}
+
+// evictWarm drops the warm file of a segment that is verified to be cold.
+func (l *Log) evictWarm(id uint64) error {
+	entry := l.journal.state().Segment(id)
+	bytes := int64(entry.Warm.ObjectBytes)
+	if err := l.evict(id, manifest.TierWarm, bytes); err != nil {
+		return err
+	}
+	l.engine.objects.drop(objectKey{log: l.id, segment: id, tier: manifest.TierWarm})
+	if err := l.unlink(l.paths.warmFile(entry), l.paths.warm); err != nil {
+		return fmt.Errorf("evict segment %d from warm: %w", id, err)
+	}
+	l.engine.warm.Add(-bytes)
+	return nil
+}
+
+// evict records that a local copy goes. The manifest refuses it for the last
+// good one.
+func (l *Log) evict(id uint64, t manifest.Tier, bytes int64) error {
+	evicted := manifest.Record{SegmentID: id, Payload: &manifest.LocalEvicted{Tier: t, ReclaimedBytes: uint64(bytes)}}
+	if err := l.noteMove(evicted); err != nil {
+		return fmt.Errorf("evict segment %d from %s: %w", id, t, err)
+	}
+	l.emit(Event{Kind: EventSegmentEvicted, Segment: id, Tier: t.String(), Bytes: bytes})
+	return nil
+}
+
+// unlink removes a file that is recorded as gone, and makes that durable.
+func (l *Log) unlink(path, dir string) error {
+	if err := l.engine.opts.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return l.engine.opts.FS.SyncDir(dir)
+}
+
+// retireHot keeps readers from mapping the hot file. It reports false while one
+// does.
+func (s *segmentFile) retireHot() bool {
+	s.mapped.Lock()
+	defer s.mapped.Unlock()
+	if s.mapped.pins > 0 || s.mapped.evicted {
+		return false
+	}
+	s.mapped.evicted = true
+	return true
+}
+
+func (s *segmentFile) restoreHot() {
+	s.mapped.Lock()
+	defer s.mapped.Unlock()
+	s.mapped.evicted = false
+}
+
+// hotPins is how many readers hold the hot file.
+func (s *segmentFile) hotPins() int {
+	s.mapped.Lock()
+	defer s.mapped.Unlock()
+	return s.mapped.pins
+}

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/minio/crc64nvme"
+
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// This file is what the moves between tiers share.
+
+// move carries out an action of the planner.
+func (l *Log) move(action planner.Action, attempt int) error {
+	switch action.Kind {
+	case planner.Compress:
+		return l.compress(l.moving, action.Segment, attempt)
+	case planner.Upload:
+		return l.upload(l.moving, action.Segment, attempt)
+	case planner.EvictHot:
+		return l.evictHot(action.Segment)
+	case planner.EvictWarm:
+		return l.evictWarm(action.Segment)
+	}
+	return fmt.Errorf("%w: move %s", ErrUnsupported, action.Kind)
+}
+
+// holdForMove keeps the log open until moves.Done is called. It reports false if
+// the log is closing or has failed.
+func (l *Log) holdForMove() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closing || l.mu.failure != nil || l.engine.readOnly {
+		return false
+	}
+	l.moves.Add(1)
+	return true
+}
+
+// noteMove records steps of a move. A manifest that cannot be written ends the
+// log's life as a writer; a step that contradicts it is not made.
+func (l *Log) noteMove(records ...manifest.Record) error {
+	err := l.journal.record(records...)
+	var contradiction *manifest.ContradictionError
+	if err != nil && !errors.As(err, &contradiction) && !errors.Is(err, ErrClosed) {
+		l.poison(fmt.Errorf("record a move: %w", err))
+	}
+	if err == nil {
+		if snapshotErr := l.journal.snapshotIfDue(); snapshotErr != nil {
+			l.poison(fmt.Errorf("write snapshot of the manifest: %w", snapshotErr))
+		}
+	}
+	return err
+}
+
+// segmentByID is the segment with an id, nil if the log has none.
+func (l *Log) segmentByID(id uint64) *segmentFile {
+	for _, s := range *l.segments.Load() {
+		if s.id() == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// copyAndSum copies a file of that length and returns its CRC-64.
+func copyAndSum(ctx context.Context, w io.Writer, file vfs.File, bytes int64) (uint64, error) {
+	sum := crc64nvme.New()
+	buffer := make([]byte, warmWriteBytes)
+	for at := int64(0); at < bytes; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		part := buffer[:min(int64(len(buffer)), bytes-at)]
+		if n, err := file.ReadAt(part, at); n < len(part) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		_, _ = sum.Write(part) // never fails
+		if _, err := w.Write(part); err != nil {
+			return 0, err
+		}
+		at += int64(len(part))
+	}
+	return sum.Sum64(), nil
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
+	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// reconcileCopies compares the copies that the manifest counts on with the
+// files that are there, and takes what is not as lost.
+func (r *recovery) reconcileCopies() error {
+	warm, err := r.listWarm()
+	if err != nil {
+		return err
+	}
+	var gone []manifest.Record
+	for _, found := range r.found {
+		entry := found.entry
+		if entry == nil || !entry.Sealed {
+			continue
+		}
+		name := filepath.Base(r.log.paths.warmFile(entry))
+		if entry.Resident.Has(manifest.TierWarm) {
+			if bytes, there := warm[name]; there && bytes == int64(entry.Warm.ObjectBytes) {
+				r.log.engine.warm.Add(bytes)
+			} else {
+				gone = appendGone(gone, entry, manifest.TierWarm)
+			}
+			delete(warm, name)
+		} else if _, there := warm[name]; there {
+			// A compression that a crash cut off makes it anew, and an eviction
+			// that was recorded is carried out.
+			if err := r.log.unlink(filepath.Join(r.log.paths.warm, name), r.log.paths.warm); err != nil {
+				return err
+			}
+			delete(warm, name)
+		}
+		if entry.Resident.Has(manifest.TierHot) && found.file.mapped.evicted {
+			gone = appendGone(gone, entry, manifest.TierHot)
+		}
+	}
+	if len(gone) > 0 {
+		if err := r.log.journal.record(gone...); err != nil {
+			return fmt.Errorf("record missing copies: %w", err)
+		}
+	}
+	return r.quarantineWarm(warm)
+}
+
+func appendGone(records []manifest.Record, entry *manifest.Segment, t manifest.Tier) []manifest.Record {
+	if entry.Quarantined.Has(t) {
+		return records
+	}
+	return append(records, manifest.Record{
+		SegmentID: entry.ID, Payload: &manifest.SegmentQuarantined{Tier: t, Reason: manifest.ReasonObjectMissing},
+	})
+}
+
+// listWarm returns the lengths of the warm files by name, and sweeps those that
+// were being made.
+func (r *recovery) listWarm() (map[string]int64, error) {
+	fsys, dir := r.log.engine.opts.FS, r.log.paths.warm
+	if err := settleNames(fsys, dir); err != nil {
+		return nil, err
+	}
+	entries, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list warm files: %w", err)
+	}
+	warm := make(map[string]int64)
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), temporarySuffix) {
+			if err := r.log.unlink(filepath.Join(dir, entry.Name()), dir); err != nil {
+				return nil, fmt.Errorf("sweep %s: %w", entry.Name(), err)
+			}
+			continue
+		}
+		if _, ok := tier.ParseWarmName(entry.Name()); !ok {
+			continue
+		}
+		info, err := fsys.Stat(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("list warm files: %w", err)
+		}
+		warm[entry.Name()] = info.Size()
+	}
+	return warm, nil
+}
+
+// quarantineWarm puts warm files aside that belong to no segment that the
+// manifest has.
+func (r *recovery) quarantineWarm(unknown map[string]int64) error {
+	l := r.log
+	fsys := l.engine.opts.FS
+	for name, bytes := range unknown {
+		to := filepath.Join(l.paths.quarantine, fmt.Sprintf("%s.%020d", name, l.now()))
+		if err := vfs.MkdirAllSync(fsys, l.paths.quarantine); err != nil {
+			return fmt.Errorf("quarantine warm file: %w", err)
+		}
+		reason := quarantineReason{Reason: "the manifest has no segment of this name", Bytes: bytes, Time: l.engine.opts.Now().UTC()}
+		if err := writeJSON(fsys, to+".reason.json", reason); err != nil {
+			return fmt.Errorf("quarantine warm file: %w", err)
+		}
+		if err := fsys.Rename(filepath.Join(l.paths.warm, name), to); err != nil {
+			return fmt.Errorf("quarantine warm file: %w", err)
+		}
+		if err := errors.Join(fsys.SyncDir(l.paths.quarantine), fsys.SyncDir(l.paths.warm)); err != nil {
+			return fmt.Errorf("quarantine warm file: %w", err)
+		}
+		r.report.Quarantined = append(r.report.Quarantined, QuarantineReport{Path: to, Reason: reason.Reason})
+	}
+	return nil
+}
