@@ -49,6 +49,12 @@ type advisory struct {
 	FirstSeq uint64 `json:"first_seq,omitempty"`
 	LastSeq  uint64 `json:"last_seq,omitempty"`
 	Bytes    int64  `json:"bytes,omitempty"`
+	Tier     string `json:"tier,omitempty"`
+
+	// Reason and ReasonCode say why a step failed or a copy does not count any
+	// more; docs/manifest-format.md has the codes.
+	Reason     string  `json:"reason,omitempty"`
+	ReasonCode *uint32 `json:"reason_code,omitempty"`
 
 	Backpressure string     `json:"backpressure,omitempty"`
 	Full         string     `json:"full,omitempty"`
@@ -89,11 +95,15 @@ const advisoryListMax = 16
 func advisoryOfEngine(e *engine.Event) advisory {
 	a := advisory{
 		Type: advisoryTypeStem + string(e.Kind), Timestamp: time.Unix(0, e.Time).UTC(), Log: e.Log,
-		Segment: e.Segment, FirstSeq: e.FirstSeq, LastSeq: e.LastSeq, Bytes: e.Bytes, Full: e.Full, Refused: e.Refused,
+		Segment: e.Segment, FirstSeq: e.FirstSeq, LastSeq: e.LastSeq, Bytes: e.Bytes, Tier: e.Tier, Full: e.Full, Refused: e.Refused,
 		Error: errorText(e.Err), where: whereOf(e),
 	}
 	if e.Backpressure != 0 {
 		a.Backpressure = e.Backpressure.String()
+	}
+	if strings.HasSuffix(string(e.Kind), "_failed") || e.Kind == engine.EventSegmentQuarantined && e.Tier != "" {
+		code := uint32(e.Reason)
+		a.Reason, a.ReasonCode = e.Reason.String(), &code
 	}
 	if e.Recovery != nil {
 		a.Recovery = recoveryOf(e.Recovery)

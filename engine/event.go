@@ -16,8 +16,8 @@ const (
 	EventSegmentWarmed       EventKind = "segment_warmed"
 	EventSegmentUploaded     EventKind = "segment_uploaded"
 	EventSegmentEvicted      EventKind = "segment_evicted"
-	EventSegmentWarmFailed   EventKind = "segment_warm_failed"
-	EventSegmentUploadFailed EventKind = "segment_upload_failed"
+	EventSegmentWarmFailed   EventKind = "segment_warmed_failed"
+	EventSegmentUploadFailed EventKind = "segment_uploaded_failed"
 	EventBackpressureEntered EventKind = "backpressure_entered"
 	EventBackpressureCleared EventKind = "backpressure_cleared"
 )
@@ -32,7 +32,7 @@ type Event struct {
 	LastSeq      uint64
 	Bytes        int64
 	Tier         string          // hot, warm or cold: of an evicted or quarantined copy
-	Reason       manifest.Reason // of a failure
+	Reason       manifest.Reason // of a failure, and of damage to a copy
 	Backpressure BackpressureKind
 	Full         string // what is full, where backpressure was entered
 	Refused      uint64 // appends refused since backpressure was entered
