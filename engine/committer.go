@@ -25,6 +25,8 @@ type committer struct {
 	stalled  bool          // pending waits for a segment to go to
 	taken    uint64        // bytes encoded in what was taken so far
 	sync     time.Duration // smoothed time of a sync
+	syncs    int64         // of current
+	synced   int64         // bytes that they made durable
 }
 
 // errStalled says that the next segment cannot be opened yet.
@@ -194,6 +196,7 @@ func (c *committer) writeSpan(span *span) error {
 	s.writtenEnd.Store(span.offset + int64(len(span.bytes)))
 	if s.writtenEnd.Load() > s.tail.capacity/2 && !c.log.retired(s) {
 		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
+		c.pace(s)
 	}
 	return nil
 }
@@ -235,7 +238,7 @@ func (c *committer) moveTo(next *segmentFile) error {
 	if err != nil {
 		return err
 	}
-	c.current = next
+	c.current, c.syncs, c.synced = next, 0, 0
 	return nil
 }
 
@@ -274,6 +277,8 @@ func (c *committer) syncCurrent() error {
 		return fmt.Errorf("sync segment %d: %w", s.id(), err)
 	}
 	c.sync += (time.Since(began) - c.sync) / 8
+	c.syncs++
+	c.synced += end - s.durableEnd.Load()
 	s.durableEnd.Store(end)
 	c.dirty = false
 	return nil

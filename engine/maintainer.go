@@ -27,13 +27,15 @@ type maintainer struct {
 		successor  *successor
 		changed    chan struct{} // closed at the next seal, poison or stop
 	}
-	done sync.WaitGroup
+	filling filling
+	done    sync.WaitGroup
 }
 
 // successor is a file whose blocks exist and that has no header yet.
 type successor struct {
-	file  vfs.File
-	bytes int64
+	file   vfs.File
+	bytes  int64
+	filled int64 // bytes from the start that hold written zeros
 }
 
 // poke starts the maintainer if it is not running.
@@ -66,7 +68,7 @@ func (k *maintainer) dueLocked() bool {
 	if k.log.failed() {
 		return false // whatever is due stays so
 	}
-	return k.successorDueLocked() && k.log.roomError() == nil || k.log.sealable() != nil
+	return k.successorDueLocked() && k.log.roomError() == nil || k.fillDueLocked() || k.log.sealable() != nil
 }
 
 // step does one piece of work and reports whether it did any.
@@ -80,7 +82,7 @@ func (k *maintainer) step() bool {
 	if bytes := k.successorDue(); bytes > 0 {
 		return k.prepare(bytes)
 	}
-	return false
+	return k.fill()
 }
 
 // sealable is the oldest segment that takes no more records, is durable to its
@@ -257,6 +259,8 @@ func (k *maintainer) activate(s *segmentFile) error {
 // claim takes the successor for an activation if it is large enough; next.tmp
 // is not made anew until claimed is called.
 func (k *maintainer) claim(bytes int64) *successor {
+	k.filling.io.Lock()
+	defer k.filling.io.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next := k.mu.successor
@@ -264,7 +268,7 @@ func (k *maintainer) claim(bytes int64) *successor {
 		return nil
 	}
 	k.mu.successor, k.mu.activating = nil, true
-	k.mu.wanted, k.mu.need = false, 0
+	k.mu.wanted, k.mu.need, k.filling.share = false, 0, 0
 	return next
 }
 
