@@ -98,12 +98,45 @@ func (c *committer) step() bool {
 	stalled := errors.Is(err, errStalled)
 	if (err == nil || stalled) && c.wanted() {
 		did = true
-		err = c.syncAndPublish()
+		err = c.syncInTurn()
+		stalled = stalled || errors.Is(err, errStalled)
 	}
 	if err != nil && !errors.Is(err, errStalled) {
 		c.log.poison(err)
 	}
 	return did && err == nil && !stalled
+}
+
+// syncInTurn syncs when it is this log's turn. What was appended while others
+// had theirs goes along.
+func (c *committer) syncInTurn() error {
+	turns := c.log.engine.syncs
+	var stalled error
+	if !turns.tryTake() {
+		turns.take()
+		if c.pending == nil {
+			c.take()
+			stalled = c.write()
+		}
+	}
+	defer turns.giveBack()
+	if stalled != nil && !errors.Is(stalled, errStalled) {
+		return stalled
+	}
+	if c.wanted() { // else opening the next segment has synced it
+		if err := c.syncAndPublish(); err != nil {
+			return err
+		}
+	}
+	return stalled
+}
+
+// syncAfterTurn is for what is not urgent: marks, and what nobody waited for.
+func (c *committer) syncAfterTurn() error {
+	turns := c.log.engine.syncs
+	turns.take()
+	defer turns.giveBack()
+	return c.syncAndPublish()
 }
 
 // gather yields the processor while appenders still fill the buffer: those that
@@ -312,7 +345,7 @@ func (c *committer) tick() {
 	case c.stalled || l.roomError() != nil:
 		l.keeper.poke()
 	case c.dirty:
-		if err := c.syncAndPublish(); err != nil {
+		if err := c.syncAfterTurn(); err != nil {
 			l.poison(err)
 		}
 	case !c.marked && c.current != nil:
@@ -331,7 +364,7 @@ func (c *committer) mark(kind segment.ControlKind) bool {
 	c.take()
 	err := c.write()
 	if err == nil {
-		err = c.syncAndPublish()
+		err = c.syncAfterTurn()
 	}
 	if err != nil {
 		c.log.poison(err)
@@ -360,7 +393,7 @@ func (c *committer) finish() {
 	l := c.log
 	c.drain()
 	if c.dirty && !l.failed() {
-		if err := c.syncAndPublish(); err != nil {
+		if err := c.syncAfterTurn(); err != nil {
 			l.poison(err)
 		}
 	}

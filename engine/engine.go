@@ -34,6 +34,7 @@ type Engine struct {
 	hot        hotBudget
 	reserve    reserve
 	blocks     blockPool
+	syncs      syncTurns
 	unsealed   atomic.Int64 // logs that have an unsealed segment
 	warm       atomic.Int64 // bytes of warm files
 
@@ -85,7 +86,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 }
 
 func newEngine(dir string, opts Options) *Engine {
-	e := &Engine{dir: dir, opts: opts, budgets: planner.NewBudgets(opts.HotBytesMax, opts.WarmBytesMax)}
+	e := &Engine{dir: dir, opts: opts, syncs: newSyncTurns(), budgets: planner.NewBudgets(opts.HotBytesMax, opts.WarmBytesMax)}
 	e.mu.logs = make(map[string]*Log)
 	e.token = fmt.Sprintf("%016x", opts.random())
 	e.objects = newObjectCache(opts.IndexBytesMax)
