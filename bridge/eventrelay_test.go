@@ -158,13 +158,13 @@ func TestBackpressureIsToldOnNATSAtEachChange(t *testing.T) {
 			refused++
 		}
 	}
+	g.open()
 	entered := events.next("BACKPRESSURE.FLUSH.ORDERS", "backpressure_entered")
 	since, err := time.Parse(time.RFC3339Nano, text(entered, "since"))
 	if err != nil || since.Before(began) || time.Since(since) > time.Minute || text(entered, "full") == "" {
 		t.Errorf("entered %v", entered)
 	}
 	want(t, entered, map[string]any{"backpressure": "Flush", "since": text(entered, "since"), "full": text(entered, "full")})
-	g.open()
 	if err := log.Wait(testContext(t), log.Watermarks().Appended, engine.Durable); err != nil {
 		t.Fatal(err)
 	}
