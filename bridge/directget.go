@@ -106,6 +106,9 @@ func statusOf(err error) string {
 }
 
 func (d *directGet) run(ctx context.Context) error {
+	if err := d.service.refresher.refresh(); err != nil {
+		return err
+	}
 	if d.request.LastFor != "" {
 		return d.lastOfSubject(ctx)
 	}

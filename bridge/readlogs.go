@@ -3,6 +3,8 @@ package bridge
 import (
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/aof-nats/aof-nats/engine"
 )
@@ -29,4 +31,32 @@ func openReadLogs(e *engine.Engine, names []string) ([]*engine.Log, error) {
 		logs = append(logs, log)
 	}
 	return logs, nil
+}
+
+// refreshIntervalMin is how often at most an engine that only reads looks at its
+// files for the sake of readers.
+const refreshIntervalMin = 100 * time.Millisecond
+
+// refresher makes an engine that was opened without the right to write see what
+// its writer has made durable. For any other engine it does nothing.
+type refresher struct {
+	engine *engine.Engine
+	mu     struct {
+		sync.Mutex // held while files are read: who asks meanwhile would read the same
+		last       time.Time
+	}
+}
+
+func (r *refresher) refresh() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.mu.last) < refreshIntervalMin {
+		return nil
+	}
+	err := r.engine.Refresh()
+	r.mu.last = time.Now()
+	if err != nil {
+		return fmt.Errorf("look for new records: %w", err)
+	}
+	return nil
 }

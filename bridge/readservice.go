@@ -38,6 +38,7 @@ type readService struct {
 	requests   chan readRequest
 	replays    replayTable
 	complaints complaintList
+	refresher  refresher
 
 	ctx    context.Context // ends with the service
 	cancel context.CancelCauseFunc
@@ -80,7 +81,7 @@ func startReadService(ctx context.Context, natsOptions nats.Options, logs []*rea
 		options: o, policy: policy, metrics: metrics, maxPayload: maxPayload, logs: logs,
 		requests: make(chan readRequest, readRequestsMax),
 	}
-	s.replays.max = o.ReplaysMax
+	s.replays.max, s.refresher.engine = o.ReplaysMax, o.Engine
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if err := s.connect(ctx, natsOptions); err != nil {
 		s.stop()

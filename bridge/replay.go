@@ -119,7 +119,7 @@ func (r *replay) run() {
 
 func (r *replay) deliverAll() error {
 	log := r.log.log
-	if err := r.service.options.Engine.Refresh(); err != nil {
+	if err := r.service.refresher.refresh(); err != nil {
 		return err
 	}
 	options, more, err := r.request.place(r.ctx, log)
@@ -270,7 +270,7 @@ func (r *replay) lookAround() error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	if err := r.service.options.Engine.Refresh(); err != nil {
+	if err := r.service.refresher.refresh(); err != nil {
 		return err
 	}
 	if err := r.tellDamage(); err != nil {

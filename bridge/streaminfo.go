@@ -48,6 +48,9 @@ func (s *readService) answerStreamInfo(w *lineWriter, r *readRequest) string {
 }
 
 func (s *readService) streamInfo(l *readLog) (*server.StreamInfo, error) {
+	if err := s.refresher.refresh(); err != nil {
+		return nil, err
+	}
 	state := l.log.State()
 	streamState, err := streamStateOf(s.ctx, l.log, &state)
 	if err != nil {
