@@ -179,8 +179,9 @@ def test_replay_follows_a_segment_through_its_tiers(segment: tuple[bytes, Footer
     chunk.append(13, struct.pack("<BQ", 0, 10), SEGMENT)
     (tmp_path / f"{1:020}.mlog").write_bytes(chunk.file(sealed=True))
     second = ChunkWriter(LOG_ID, 2, chunk.ordinal, 0)
-    second.append(8, place + text("k") + struct.pack("<q", 9), SEGMENT)
+    second.append(8, place + text("k") + struct.pack("<q", 9), SEGMENT)  # the last good copy
     second.append(19, struct.pack("<Q", LAST + 1))
+    second.append(8, place + text("k") + struct.pack("<q", 9), SEGMENT)
     second.append(9, place + text("k"), SEGMENT)
     second.append(2000, b"")
     (tmp_path / f"{2:020}.mlog").write_bytes(second.file())
@@ -191,7 +192,9 @@ def test_replay_follows_a_segment_through_its_tiers(segment: tuple[bytes, Footer
     assert [text for text in found.findings if "not sealed" in text]
     uploaded = replay_all(found, 7).segments[SEGMENT]
     assert uploaded.num("resident tiers") == 4 and uploaded.text("cold key") == "k"
-    queued = replay_all(found, 8)
+    assert [text for text in found.findings if "last good copy" in text]
+    assert replay_all(found, 8).deletes == {}
+    queued = replay_all(found, 10)
     assert queued.segments[SEGMENT]["cold delete queued"] and list(queued.deletes) == ["k"]
     gone = replay_all(found)
     assert gone.segments == {} and gone.deletes == {} and gone.uploads == {}

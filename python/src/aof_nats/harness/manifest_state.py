@@ -38,11 +38,18 @@ class _DoesNotFit(Exception):
     """A record that contradicts the state."""
 
 
+def _beginning() -> Fields:
+    """The state of a log before its first record."""
+    log = empty_fields(LOG_STATE)
+    log.update({"next seq": 1, "next segment id": 1})
+    return log
+
+
 @dataclass
 class State:
     """What a manifest says of its log."""
 
-    log: Fields = field(default_factory=lambda: empty_fields(LOG_STATE))
+    log: Fields = field(default_factory=_beginning)
     segments: dict[int, Fields] = field(default_factory=dict)
     uploads: dict[str, Fields] = field(default_factory=dict)
     deletes: dict[str, Fields] = field(default_factory=dict)
@@ -63,17 +70,16 @@ class State:
 
     def apply(self, record: ManifestRecord) -> None:
         """Applies one record. One that does not fit is noted and left out."""
-        step = _STEPS.get(record.name)
-        if step is None:
-            if not record.name.startswith("user_"):
-                self.log["unknown records"] = self.log.num("unknown records") + 1
-            return
+        step = _STEPS.get(record.name, _nothing)
         try:
             step(self, record, record.fields())
         except (_DoesNotFit, FormatError) as error:
             self.misfits.append(f"record {record.ordinal}, {record.name} of segment {record.segment_id}: {error}")
             return
-        if record.name not in ("LogClosed", "SnapshotMarker"):
+        if record.name.startswith("type_"):
+            self.log["unknown records"] = self.log.num("unknown records") + 1
+        self.raise_to("next segment id", record.segment_id + 1)
+        if record.name != "LogClosed":
             self.log["closed"] = False
 
     def segment(self, record: ManifestRecord, sealed: bool = True) -> Fields:
@@ -88,11 +94,19 @@ class State:
         self.log[name] = max(self.log.num(name), value)
 
     def forget_if_gone(self, segment_id: int) -> None:
-        """A segment that is wholly trimmed and in no tier is forgotten."""
+        """A segment in no tier, with no record that is kept, is forgotten."""
         segment = self.segments[segment_id]
-        trimmed = segment["sealed"] and segment.num("last seq") <= self.log.num("trimmed-to seq")
-        if trimmed and not segment.num("resident tiers"):
+        if not self.needed(segment) and not segment.num("resident tiers"):
             del self.segments[segment_id]
+
+    def trimmed(self, segment: Fields) -> bool:
+        """Whether a segment lies wholly before what is kept."""
+        return bool(segment["sealed"]) and segment.num("last seq") <= self.log.num("trimmed-to seq")
+
+    def needed(self, segment: Fields) -> bool:
+        """Whether a segment holds records that are kept, so that its last good
+        copy must stay."""
+        return not self.trimmed(segment) and segment.num("last seq") >= segment.num("first seq")
 
 
 def _opened(state: State, record: ManifestRecord, fields: Fields) -> None:
@@ -101,6 +115,7 @@ def _opened(state: State, record: ManifestRecord, fields: Fields) -> None:
         if any(old[name] != fields[name] for name in ("base seq", "epoch", "salt")):
             raise _DoesNotFit("opened before, with other values")
         return
+    _check_neighbours(state, record.segment_id, fields.num("base seq"), fields.num("base seq") - 1)
     segment = old or empty_fields(SEGMENT)
     segment.update({"segment id": record.segment_id, "opened": True, "opened ts": record.timestamp})
     segment.update(fields)
@@ -108,15 +123,27 @@ def _opened(state: State, record: ManifestRecord, fields: Fields) -> None:
     state.segments[record.segment_id] = segment
     state.raise_to("next segment id", record.segment_id + 1)
     state.raise_to("next seq", fields.num("base seq"))
-    state.raise_to("epoch", fields.num("epoch"))
+
+
+def _check_neighbours(state: State, segment_id: int, first: int, last: int) -> None:
+    """Segments hold the sequences of a log in the order of their ids."""
+    for other_id, other in state.segments.items():
+        end = other.num("last seq") if other["sealed"] else other.num("base seq") - 1
+        if other_id < segment_id and first <= end:
+            raise _DoesNotFit(f"begins with {first}, segment {other_id} ends with {end}")
+        if other_id > segment_id and last >= other.num("base seq"):
+            raise _DoesNotFit(f"ends with {last}, segment {other_id} begins with {other.num('base seq')}")
 
 
 def _sealed(state: State, record: ManifestRecord, fields: Fields) -> None:
     segment = state.segment(record, sealed=False)
+    if fields["first seq"] != segment["base seq"]:
+        raise _DoesNotFit(f"first seq {fields.num('first seq')} in a segment of base {segment.num('base seq')}")
     if segment["sealed"]:
         if segment["segment crc64"] != fields["segment crc64"] or segment["last seq"] != fields["last seq"]:
             raise _DoesNotFit("sealed before, with other values")
         return
+    _check_neighbours(state, record.segment_id, fields.num("first seq"), fields.num("last seq"))
     segment.update({"sealed": True, "sealed ts": record.timestamp, "index offset": record.logical_offset})
     segment.update({name: fields[name] for name in _COPY_SEAL})
     state.raise_to("next seq", fields.num("last seq") + 1)
@@ -136,8 +163,7 @@ def _compression_done(state: State, record: ManifestRecord, fields: Fields) -> N
     segment["warm crc64"] = fields["warm crc64"]
     segment.update({"compressing": False, "compression job id": 0})
     segment.update({"compression failure reason": 0, "compression failure attempt": 0})
-    segment["resident tiers"] = segment.num("resident tiers") | 1 << WARM
-    _unmark(segment, WARM)
+    _arrive(segment, WARM)
 
 
 def _compression_failed(state: State, record: ManifestRecord, fields: Fields) -> None:
@@ -150,10 +176,17 @@ def _compression_failed(state: State, record: ManifestRecord, fields: Fields) ->
 def _upload_started(state: State, record: ManifestRecord, fields: Fields) -> None:
     key, generation = fields.text("key"), fields.num("generation")
     if key in state.uploads:
+        upload = state.uploads[key]
+        if (upload["segment id"], upload["generation"]) != (record.segment_id, generation):
+            raise _DoesNotFit("an upload that was announced for another segment or generation")
         return
+    if key in state.deletes:
+        raise _DoesNotFit("an upload of a key that is to be deleted")
     if record.segment_id:
         segment = state.segment(record)
-        segment["next generation"] = max(segment.num("next generation"), generation + 1)
+        if generation < segment.num("next generation"):
+            raise _DoesNotFit(f"generation {generation} was used")
+        segment["next generation"] = generation + 1
     upload = empty_fields(UPLOAD)
     upload.update({"key": key, "segment id": record.segment_id, "location": fields["location"]})
     upload.update({"generation": generation, "started ts": record.timestamp, "ordinal": record.ordinal})
@@ -163,25 +196,31 @@ def _upload_started(state: State, record: ManifestRecord, fields: Fields) -> Non
 def _upload_done(state: State, record: ManifestRecord, fields: Fields) -> None:
     key = fields.text("key")
     if not record.segment_id:
-        if key in state.uploads:
-            state.uploads[key]["confirmed"] = True
+        if key not in state.uploads or state.uploads[key]["segment id"]:
+            raise _DoesNotFit("an upload that was not announced")
+        state.uploads[key].update({"confirmed": True, "failure reason": 0, "failure attempt": 0})
         return
     segment = state.segment(record)
-    upload = state.uploads.pop(key, None)
+    upload = state.uploads.get(key)
+    if upload is not None and upload["segment id"] != record.segment_id:
+        upload = None
     if upload is None and segment["cold key"] != key:
         raise _DoesNotFit("an upload that was not announced")
     if upload is None:
+        same = (fields["etag"], fields["object bytes"]) == (segment["cold etag"], segment["cold object bytes"])
+        if not same:
+            raise _DoesNotFit("an upload that was done before, with other values")
         return
+    del state.uploads[key]
     segment.update({"cold location": fields["location"], "cold key": key, "cold etag": fields["etag"]})
     segment.update({"cold object bytes": fields["object bytes"], "cold tail bytes": fields["tail bytes"]})
     segment.update({"cold generation": upload["generation"], "cold delete queued": False})
-    segment["resident tiers"] = segment.num("resident tiers") | 1 << COLD
-    _unmark(segment, COLD)
+    _arrive(segment, COLD)
 
 
 def _upload_failed(state: State, record: ManifestRecord, fields: Fields) -> None:
     upload = state.uploads.get(fields.text("key"))
-    if upload is None:
+    if upload is None or upload["segment id"] != record.segment_id:
         raise _DoesNotFit("an upload that was not announced")
     upload.update({"failure reason": fields["reason"], "failure attempt": fields["attempt"]})
 
@@ -189,21 +228,27 @@ def _upload_failed(state: State, record: ManifestRecord, fields: Fields) -> None
 def _delete_queued(state: State, record: ManifestRecord, fields: Fields) -> None:
     key = fields.text("key")
     if key in state.deletes:
+        if state.deletes[key]["segment id"] != record.segment_id:
+            raise _DoesNotFit("a delete that was queued for another segment")
         return
+    segment = state.segments.get(record.segment_id)
+    cold = segment is not None and segment["cold key"] == key and segment.num("resident tiers") >> COLD & 1
+    if cold and segment is not None and state.needed(segment) and not _good(segment) & ~(1 << COLD):
+        raise _DoesNotFit("the last good copy")
     delete = empty_fields(DELETE)
     delete.update({"key": key, "segment id": record.segment_id, "location": fields["location"]})
     delete.update({"not-before ns": fields["not-before ns"], "queued ts": record.timestamp, "ordinal": record.ordinal})
     state.deletes[key] = delete
     state.uploads.pop(key, None)
-    segment = state.segments.get(record.segment_id)
     if segment is not None and segment["cold key"] == key:
         segment["cold delete queued"] = True
 
 
 def _deleted(state: State, record: ManifestRecord, fields: Fields) -> None:
     key = fields.text("key")
-    if state.deletes.pop(key, None) is None:
-        return
+    if key not in state.deletes or state.deletes[key]["segment id"] != record.segment_id:
+        raise _DoesNotFit("a delete that was not queued")
+    del state.deletes[key]
     segment = state.segments.get(record.segment_id)
     if segment is not None and segment["cold key"] == key:
         empty = empty_fields(SEGMENT)
@@ -214,6 +259,11 @@ def _deleted(state: State, record: ManifestRecord, fields: Fields) -> None:
 
 def _hydration_started(state: State, record: ManifestRecord, fields: Fields) -> None:
     segment = state.segment(record)
+    source, target = _tier(fields.num("source tier")), _tier(fields.num("target tier"))
+    if target in (source, COLD):
+        raise _DoesNotFit(f"a hydration from tier {source} to {target}")
+    if not segment.num("resident tiers") >> source & 1:
+        raise _DoesNotFit(f"a hydration from tier {source}, which does not hold it")
     segment.update({"hydrating": True, "hydration source tier": fields["source tier"]})
     segment["hydration target tier"] = fields["target tier"]
 
@@ -222,15 +272,19 @@ def _hydration_done(state: State, record: ManifestRecord, fields: Fields) -> Non
     segment = state.segment(record)
     if not segment["hydrating"]:
         raise _DoesNotFit("a hydration that was not started")
-    target = segment.num("hydration target tier")
-    segment["resident tiers"] = segment.num("resident tiers") | 1 << target
-    segment.update({"hydrating": False, "hydration failure reason": 0, "hydration failure attempt": 0})
-    _unmark(segment, target)
+    source, target = segment.num("hydration source tier"), segment.num("hydration target tier")
+    if (source, target) == (COLD, WARM):  # the object itself came down
+        segment.update({"warm object bytes": fields["resident bytes"], "warm crc64": 0})
+        segment["warm tail bytes"] = segment["cold tail bytes"]
+    segment.update({"hydrating": False, "hydration source tier": 0, "hydration target tier": 0})
+    segment.update({"hydration failure reason": 0, "hydration failure attempt": 0})
+    _arrive(segment, target)
 
 
 def _hydration_failed(state: State, record: ManifestRecord, fields: Fields) -> None:
-    segment = state.segment(record)
-    segment.update({"hydrating": False, "hydration failure reason": fields["reason"]})
+    segment = state.segment(record, sealed=False)
+    segment.update({"hydrating": False, "hydration source tier": 0, "hydration target tier": 0})
+    segment["hydration failure reason"] = fields["reason"]
     segment["hydration failure attempt"] = fields["attempt"]
 
 
@@ -239,11 +293,29 @@ def _evicted(state: State, record: ManifestRecord, fields: Fields) -> None:
     tier = fields.num("tier")
     if tier not in (HOT, WARM):
         raise _DoesNotFit(f"tier {tier} is not local")
+    resident = segment.num("resident tiers") >> tier & 1
+    if resident and state.needed(segment) and not _good(segment) & ~(1 << tier):
+        raise _DoesNotFit("the last good copy")
     _leave(state, segment, tier)
 
 
+def _good(segment: Fields) -> int:
+    """The tiers with a good copy: neither quarantined nor about to be deleted."""
+    good = segment.num("resident tiers") & ~segment.num("quarantined tiers")
+    return good & ~(1 << COLD) if segment["cold delete queued"] else good
+
+
+def _arrive(segment: Fields, tier: int) -> None:
+    segment["resident tiers"] = segment.num("resident tiers") | 1 << tier
+    segment[f"{TIER_NAMES[tier]} verified ts"] = 0
+    _unmark(segment, tier)
+
+
 def _leave(state: State, segment: Fields, tier: int) -> None:
+    if not segment.num("resident tiers") >> tier & 1:
+        return
     segment["resident tiers"] = segment.num("resident tiers") & ~(1 << tier)
+    segment[f"{TIER_NAMES[tier]} verified ts"] = 0
     _unmark(segment, tier)
     state.forget_if_gone(segment.num("segment id"))
 
@@ -273,7 +345,7 @@ def _quarantined(state: State, record: ManifestRecord, fields: Fields) -> None:
     tier = _tier(fields.num("tier"))
     mark = (tier, fields.num("reason"), fields.num("offset"), fields.num("length"), record.timestamp)
     marks = [old for old in segment.groups("quarantine marks") if old[0] != tier]
-    segment["quarantine marks"] = tuple(sorted([*marks, mark]))
+    segment["quarantine marks"] = (*marks, mark)
     segment["quarantined tiers"] = segment.num("quarantined tiers") | 1 << tier
 
 
@@ -297,7 +369,7 @@ def _trimmed(state: State, record: ManifestRecord, fields: Fields) -> None:
 
 def _owner(state: State, record: ManifestRecord, fields: Fields) -> None:
     same = fields["epoch"] == state.log["epoch"] and fields["owner name"] == state.log["owner name"]
-    if not same and fields.num("epoch") <= state.log.num("epoch") and state.log["owner name"]:
+    if not same and fields.num("epoch") <= state.log.num("epoch"):
         raise _DoesNotFit(f"epoch {fields.num('epoch')} is not above {state.log.num('epoch')}")
     state.log.update({"epoch": fields["epoch"], "owner name": fields["owner name"]})
 
@@ -320,9 +392,11 @@ def _closed(state: State, record: ManifestRecord, fields: Fields) -> None:
 
 def _dictionary(state: State, record: ManifestRecord, fields: Fields) -> None:
     key, number = fields.text("key"), fields.num("dictionary id")
-    state.uploads.pop(key, None)
-    if number in state.dictionaries:
+    if number in state.dictionaries and state.dictionaries[number]["key"] == key:
         return
+    if key not in state.uploads or not state.uploads[key]["confirmed"]:
+        raise _DoesNotFit("a dictionary whose upload is not confirmed")
+    del state.uploads[key]
     added = empty_fields(DICTIONARY)
     added.update(fields)
     added["added ts"] = record.timestamp
