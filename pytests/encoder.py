@@ -80,14 +80,14 @@ class Writer:
         return bytes(self.data) + bytes(max(0, length - len(self.data)))
 
 
-def seekable(parts: list[bytes], checksums: bool = False) -> bytes:
+def seekable(parts: list[bytes]) -> bytes:
     """Parts as one zstd frame each, and a seek table behind them."""
     out, table = b"", b""
     for part in parts:
-        frame = zstandard.ZstdCompressor(level=3).compress(part)
+        frame = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(part)
         out += frame
-        table += struct.pack("<II", len(frame), len(part)) + (bytes(4) if checksums else b"")
-    table += struct.pack("<IBI", len(parts), 128 if checksums else 0, 0x8F92EAB1)
+        table += struct.pack("<II", len(frame), len(part)) + frame[-4:]
+    table += struct.pack("<IBI", len(parts), 128, 0x8F92EAB1)
     return out + struct.pack("<II", 0x184D2A5E, len(table)) + table
 
 

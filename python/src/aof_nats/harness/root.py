@@ -38,12 +38,20 @@ class Copy:
     stamp: int = 0
     last_seq: int | None = None
 
-    def load(self) -> memoryview:
-        """The bytes of the segment file. Raises FormatError for a bad object."""
+    def load(self) -> tuple[memoryview, list[str]]:
+        """The bytes of the segment file, and what is wrong with the frames of
+        an object. Raises FormatError for an object that cannot be read at all."""
         raw = memoryview(self.path.read_bytes())
         if self.tier == "hot":
-            return raw
-        return memoryview(WarmObject(raw).raw())
+            return raw, []
+        found = WarmObject(raw)
+        try:
+            found.check_frames(*found.tail())
+            wrong = []
+        except FormatError as error:
+            wrong = [str(error)]
+        data, findings = found.salvage()
+        return memoryview(data), wrong + findings
 
 
 @dataclass
@@ -100,7 +108,9 @@ class LogView:
                 copy.last_seq = following - 1
             known = self._elsewhere(copy, following)
             try:
-                file = read_segment(copy.load(), known)
+                data, findings = copy.load()
+                file = read_segment(data, known)
+                file.findings += findings
             except MissingDecoderError:
                 raise
             except FormatError as error:

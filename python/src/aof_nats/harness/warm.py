@@ -1,10 +1,9 @@
 """Warm and cold objects: a segment file as a seekable zstd stream.
 
-The header of the segment rides in the first frame, each frame holds the records
-of one frame of the index, index block and footer are the last data frame, and a
-skippable frame with the seek table closes the object. The seek table is not
-trusted: sizes are bounded by the object and by the largest segment before
-anything is allocated, and a frame is read no further than it should reach.
+docs/segment-format.md, "Warm and cold object", is the source of every number
+here. The seek table is not trusted: sizes are bounded by the object and by the
+largest segment before anything is allocated, and a frame is read no further than
+it should reach.
 """
 
 from __future__ import annotations
@@ -15,26 +14,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from .crc import crc64
-from .errors import CorruptError, MissingDecoderError, NotOursError, TruncatedError
-from .segment import FOOTER_LENGTH, HEADER_LENGTH, LONGEST_FILE, Footer, decode_footer
-from .segment_index import Index, decode_index
+from .errors import CorruptError, FormatError, MissingDecoderError, NotOursError, TruncatedError
+from .segment import FOOTER_LENGTH, HEADER_LENGTH, Footer, decode_footer
+from .segment_index import FRAME_BYTES, Index, decode_index, index_reserve
 
 SKIPPABLE_MAGIC = 0x184D2A5E
 SEEKABLE_MAGIC = 0x8F92EAB1
+LEAST_FRAMES, MOST_FRAMES = 2, 16386
+MOST_CONTENT = 2281701376
+SHORTEST_FRAME = 14
+_ENTRY = 12
 _TABLE_FOOTER = 9
 _WITH_CHECKSUMS = 0x80
-_RESERVED_BITS = 0x7C
+_NOT_INTERPRETED = 0x03
 _READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class ZstdFrame:
-    """One frame of an object: its place there, and in the segment file."""
+    """One frame of an object: its place there, and in the segment file. The
+    checksum is the low half of the XXH64 of its content."""
 
     offset: int
     length: int
     segment_offset: int
     segment_length: int
+    checksum: int
 
 
 def decode_seek_table(data: memoryview) -> list[ZstdFrame]:
@@ -45,30 +50,36 @@ def decode_seek_table(data: memoryview) -> list[ZstdFrame]:
     count, descriptor, magic = struct.unpack_from("<IBI", data, len(data) - _TABLE_FOOTER)
     if magic != SEEKABLE_MAGIC:
         raise NotOursError(f"object: ends with {magic:#x} and with no seek table")
-    if descriptor & _RESERVED_BITS:
+    if descriptor & ~_NOT_INTERPRETED != _WITH_CHECKSUMS:
         raise CorruptError(f"seek table: descriptor {descriptor:#x}")
-    entry = 12 if descriptor & _WITH_CHECKSUMS else 8
-    size = count * entry + _TABLE_FOOTER
+    if not LEAST_FRAMES <= count <= MOST_FRAMES:
+        raise CorruptError(f"seek table: {count} frames")
+    size = count * _ENTRY + _TABLE_FOOTER
     start = len(data) - size - 8
     if start < 0:
         raise CorruptError(f"seek table: {count} frames in an object of {len(data)} bytes")
     skippable, stated = struct.unpack_from("<II", data, start)
     if skippable != SKIPPABLE_MAGIC or stated != size:
         raise CorruptError("seek table: its frame does not fit its count")
-    frames = _frames(data, start, count, entry)
-    if not frames or frames[-1].offset + frames[-1].length != start:
+    frames = _frames(data, start, count)
+    if frames[-1].offset + frames[-1].length != start:
         raise CorruptError("seek table: sizes do not sum to the object's length")
+    tail, records = frames[-1].segment_length, frames[-1].segment_offset
+    if not FOOTER_LENGTH < tail <= FOOTER_LENGTH + index_reserve(records):
+        raise CorruptError(f"seek table: {tail} bytes are no index frame for {records} bytes of records")
     return frames
 
 
-def _frames(data: memoryview, table: int, count: int, entry: int) -> list[ZstdFrame]:
+def _frames(data: memoryview, table: int, count: int) -> list[ZstdFrame]:
     frames = []
     offset = segment_offset = 0
     for number in range(count):
-        length, size = struct.unpack_from("<II", data, table + 8 + number * entry)
-        if offset + length > table or segment_offset + size > LONGEST_FILE:
+        length, size, checksum = struct.unpack_from("<III", data, table + 8 + number * _ENTRY)
+        if not size or not SHORTEST_FRAME <= length <= size + size // 256 + 64:
+            raise CorruptError(f"seek table: frame {number} has {length} bytes for {size}")
+        if offset + length > table or segment_offset + size > MOST_CONTENT:
             raise CorruptError(f"seek table: frame {number} reaches too far")
-        frames.append(ZstdFrame(offset, length, segment_offset, size))
+        frames.append(ZstdFrame(offset, length, segment_offset, size, checksum))
         offset += length
         segment_offset += size
     return frames
@@ -78,16 +89,16 @@ class WarmObject:
     """A whole object in memory. Raises FormatError for bytes that are wrong, and
     MissingDecoderError without the package zstandard."""
 
-    def __init__(self, data: memoryview, dictionary: bytes | None = None) -> None:
+    def __init__(self, data: memoryview) -> None:
         self._data = data
-        self._decoder = _decoder(dictionary)
+        self._decoder = _decoder()
         self.frames = decode_seek_table(data)
 
     def frame(self, number: int) -> bytes:
         """The bytes of the segment that a frame holds."""
         frame = self.frames[number]
         data = self._data[frame.offset : frame.offset + frame.length]
-        return _decompress(self._decoder, data, frame.segment_length, f"frame {number}")
+        return _decompress(self._decoder, data, frame, f"frame {number}")
 
     @property
     def segment_length(self) -> int:
@@ -121,32 +132,50 @@ class WarmObject:
     def check_frames(self, footer: Footer, index: Index) -> None:
         """Frames of the object are cut where those of the index are."""
         starts = [frame.offset for frame in index.frames] or [HEADER_LENGTH]
+        if any(after - before < FRAME_BYTES for before, after in zip(starts, starts[1:])):
+            raise CorruptError(f"index: frames that are less than {FRAME_BYTES} bytes apart")
         expected = [0, *starts[1:], footer.index_offset]
         found = [frame.segment_offset for frame in self.frames]
         if found != expected:
             raise CorruptError(f"object: {len(found)} frames are not cut as the index's {len(starts)}")
 
-    def raw(self) -> bytes:
-        """Everything that the frames hold, checked by nothing but zstd."""
-        return b"".join(self.frame(number) for number in range(len(self.frames)))
+    def salvage(self) -> tuple[bytes, list[str]]:
+        """All that can be had of the segment file, zeros in the place of frames
+        that are damaged, and what is wrong with those."""
+        parts, findings = [], []
+        for number, frame in enumerate(self.frames):
+            try:
+                parts.append(self.frame(number))
+            except FormatError as error:
+                parts.append(bytes(frame.segment_length))
+                findings.append(str(error))
+        return b"".join(parts), findings
 
 
-def _decoder(dictionary: bytes | None) -> Any:
+def _decoder() -> Any:
     try:
         import zstandard
     except ImportError:
         raise MissingDecoderError("a zstd object needs the package zstandard: pip install aof-nats[harness]") from None
-    if dictionary is None:
-        return zstandard.ZstdDecompressor()
-    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(dictionary))
+    return zstandard.ZstdDecompressor()
 
 
-def _decompress(decoder: Any, data: memoryview, size: int, what: str) -> bytes:
-    """Takes memory for what comes out, never for what a header promises."""
+def _decompress(decoder: Any, data: memoryview, frame: ZstdFrame, what: str) -> bytes:
+    """Takes memory for what comes out, never for what a header promises. zstd
+    compares the content with the frame's own checksum."""
     import zstandard
 
     out = io.BytesIO()
+    size = frame.segment_length
     try:
+        header = zstandard.get_frame_parameters(bytes(data[:18]))
+        if not header.has_checksum or header.dict_id:
+            raise CorruptError(f"{what}: without a checksum, or with a dictionary")
+        stated = zstandard.frame_content_size(bytes(data[:18]))
+        if stated not in (-1, size):
+            raise CorruptError(f"{what}: states {stated} bytes, the seek table {size}")
+        if struct.unpack_from("<I", data, len(data) - 4)[0] != frame.checksum:
+            raise CorruptError(f"{what}: another checksum than in the seek table")
         with decoder.stream_reader(bytes(data), read_across_frames=False) as reader:
             while out.tell() <= size:
                 block = reader.read(min(_READ_BYTES, size + 1 - out.tell()))
