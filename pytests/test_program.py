@@ -30,8 +30,8 @@ from roots import (
     wait_until,
 )
 
-DAMAGES = int(os.environ.get("AOF_DAMAGES", "150"))
-HISTORIES = int(os.environ.get("AOF_HISTORIES", "40"))
+DAMAGES = int(os.environ.get("AOF_DAMAGES", "100"))
+HISTORIES = int(os.environ.get("AOF_HISTORIES", "30"))
 FIRST_SEED = int(os.environ.get("AOF_FIRST_SEED", "1"))
 
 
@@ -117,13 +117,15 @@ def _verdicts(root: Path, segment_id: int) -> list:  # type: ignore[type-arg]
 def test_damage_costs_both_the_same_sequences(
     program: Program, killed: Path, closed: Path, sealed: Path, tmp_path: Path
 ) -> None:
-    """Random damage to copies of roots. The header of a file that is not sealed
+    """Random damage to copies of roots, judged by the segments' own bytes: the
+    manifest is taken away. The header of a file that is not sealed
     is spared: nothing else knows its salt, so a reader that believes only what
     was durable finds nothing to judge."""
     found = 0
     for seed in range(FIRST_SEED, FIRST_SEED + DAMAGES):
         rng = random.Random(seed)
         root = copy_root(rng.choice([killed, closed, sealed, sealed, sealed]), tmp_path / "copy")
+        shutil.rmtree(root / "logs" / LOG / "manifest", ignore_errors=True)
         files = segments(root)
         done = []
         for _ in range(rng.choice([1, 1, 2, 3])):
@@ -176,4 +178,4 @@ def test_recovery_keeps_what_the_page_says(program: Program, killed: Path, tmp_p
         assert (kept, lost, last) == (*expected, scan.next_seq - 1), f"seed {seed}, {done}"
         torn, batches = torn + bool(scan.torn), batches + bool(scan.batch_cut)
         damaged += bool(scan.damage)
-    assert HISTORIES < 40 or min(torn, batches, damaged) > 0
+    assert HISTORIES < 30 or min(torn, batches, damaged) > 0
