@@ -133,6 +133,8 @@ func TestFooterAndIndexAreBuiltAgain(t *testing.T) {
 			"footer cut off":           func(b []byte) []byte { return b[:f.bytes-segment.FooterBytes] },
 			"index zeroed":             zeroed(f.end, f.bytes-segment.FooterBytes),
 			"index and footer cut off": func(b []byte) []byte { return b[:f.end] },
+			"seal mark cut in two":     func(b []byte) []byte { return b[:f.end-24] },
+			"seal mark cut off":        func(b []byte) []byte { return b[:f.end-segment.MarkBytes] },
 			"truncation lost":          func(b []byte) []byte { return append(b, make([]byte, 5000)...) },
 		} {
 			t.Run(fmt.Sprintf("segment %d/%s", file, strings.ReplaceAll(name, " ", "-")), func(t *testing.T) {

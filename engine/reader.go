@@ -75,6 +75,10 @@ func (v *verified) empty() bool { return v.next == v.count }
 
 func (v *verified) drop() { v.next, v.count = 0, 0 }
 
+// ctxCheckRecords is how many records are passed over between two looks at the
+// context.
+const ctxCheckRecords = 256
+
 // openTimeout bounds what opening a reader at a time or a record id may read
 // from the bucket.
 const openTimeout = time.Minute
@@ -136,7 +140,10 @@ func (r *Reader) checkOptions() error {
 // ErrClosed when a follower can get no more, ErrNewerFormat for a record that a
 // newer version wrote.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
-	for {
+	for passed := 1; ; passed++ {
+		if passed%ctxCheckRecords == 0 && ctx.Err() != nil {
+			return Record{}, ctx.Err()
+		}
 		if r.closed {
 			return Record{}, ErrClosed
 		}

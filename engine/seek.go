@@ -179,6 +179,9 @@ func (r *Reader) damaged(ctx context.Context, extent segment.Extent) error {
 	if err := r.skip(damage); err != nil {
 		return err
 	}
+	if extent.End <= r.offset {
+		extent.End = r.end // what is missing at the end of a file costs no record: a mark
+	}
 	r.offset = max(extent.End, r.offset)
 	return nil
 }
