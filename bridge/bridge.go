@@ -225,9 +225,7 @@ func (b *Bridge) drain(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, b.giveUp)
 	defer stop()
 	var failures []error
-	if err := b.reads.drain(ctx); err != nil {
-		failures = append(failures, err)
-	}
+	b.reads.drain(ctx)
 	if err := b.stopIntake(ctx); err != nil {
 		failures = append(failures, fmt.Errorf("unsubscribe: %w", err))
 		b.conn.Close()

@@ -2,11 +2,11 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,6 +23,8 @@ const (
 	readRequestBytesMax = 64 << 10
 	// readWriteBytes is how much is gathered before it is written.
 	readWriteBytes = 64 << 10
+	// readDrainTimeout bounds how long a stopping bridge waits for readers.
+	readDrainTimeout = 2 * time.Second
 )
 
 // readService answers those who read logs over NATS. It has a connection of its
@@ -253,16 +255,19 @@ func (s *readService) refuseNew() {
 	s.replays.stopAll(errBridgeStopping)
 }
 
-// drain waits until every replay has told its reader, or ctx ends.
-func (s *readService) drain(ctx context.Context) error {
+// drain waits until every replay has told its reader, but not for long: those
+// who wait for acknowledgements come first.
+func (s *readService) drain(ctx context.Context) {
 	s.refuseNew()
-	if err := s.replays.wait(ctx); err != nil {
-		return fmt.Errorf("end replays: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, readDrainTimeout)
+	defer cancel()
+	err := s.replays.wait(ctx)
+	if err == nil {
+		err = s.conn.Barrier(ctx)
 	}
-	if err := s.conn.Barrier(ctx); err != nil && !errors.Is(err, nats.ErrDisconnected) {
-		return fmt.Errorf("flush answers to readers: %w", err)
+	if err != nil {
+		s.options.Logger.Warn("readers could not all be told that the bridge stops", "error", err)
 	}
-	return nil
 }
 
 // stop ends everything at once and waits for it.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -424,6 +425,11 @@ func TestReplaysEndWithTheConnectionOfTheBridge(t *testing.T) {
 	beginReplay(t, conn, `{"follow":true}`).next()
 	s.Stop()
 	eventually(t, "the replay is gone", func() bool { return b.reads.replays.count() == 0 })
+	ctx, cancel := context.WithCancel(testContext(t))
+	cancel() // there is no server to wait for
+	if err := b.Stop(ctx); err == nil {
+		t.Error("the bridge stops in order without a server")
+	}
 }
 
 func TestRecordLargerThanTheServerTakesEndsTheReplay(t *testing.T) {
@@ -525,5 +531,36 @@ func TestMarksDoNotCountWhatIsNotDelivered(t *testing.T) {
 		if m.Header.Get("Description") == "Idle Heartbeat" {
 			beats++
 		}
+	}
+}
+
+// A server that reads nothing more holds a replay's write, and with it neither
+// the stop of the bridge nor those who wait for their answers.
+func TestStuckWriteToReadersDoesNotHoldUpAStop(t *testing.T) {
+	s := startServer(t, ServerOptions{})
+	var stuck stuckDialer
+	e := openEngine(t, engine.Options{})
+	b, err := Start(testContext(t), Options{
+		Engine: e, URLs: []string{s.ClientURL()}, Logs: ordersLog(), ConnectOptions: []nats.Option{nats.SetCustomDialer(&stuck)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillLog(t, b.logs[0].log, 2000)
+	stuck.hold(t, readConnectionOrder)
+	conn := connect(t, s.ClientURL())
+	beginReplay(t, conn, `{"window_bytes":33554432}`)
+	eventually(t, "a write to the reader is stuck", func() bool { return stuck.waiting.Load() > 0 })
+	if m, err := conn.RequestWithContext(testContext(t), "orders.x", nil); err != nil {
+		t.Fatal(err)
+	} else {
+		expectStored(t, m, 2001)
+	}
+	began := time.Now()
+	if err := b.Stop(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*readDrainTimeout {
+		t.Errorf("it took %s", took)
 	}
 }
