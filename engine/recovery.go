@@ -343,7 +343,7 @@ func (r *recovery) reportMissing() {
 func (l *Log) missing(first uint64, next *segmentFile) *DamageError {
 	return &DamageError{
 		Log: l.name, Segment: next.id() - 1, Path: l.paths.segments, FirstSeq: first, LastSeq: next.baseSeq() - 1,
-		Reason: lostFile,
+		Reason: lostRange,
 	}
 }
 

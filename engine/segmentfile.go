@@ -58,6 +58,8 @@ type segmentFile struct {
 const (
 	lostFile = "the segment file is missing"
 	lostSalt = "neither header nor footer verifies"
+	// lostRange is of sequences between two segments.
+	lostRange = "sequences are missing: no segment file holds them"
 	// lostObject: without a root nothing else says what is in it.
 	lostObject = "the object in the bucket does not verify"
 )

@@ -84,9 +84,12 @@ func (b *builder) hydrationDone(r *Record, p *HydrationDone) error {
 }
 
 func (b *builder) hydrationFailed(r *Record, p *HydrationFailed) error {
-	segment, err := b.change(r.SegmentID)
+	segment, err := b.changeSealed(r.SegmentID)
 	if err != nil {
 		return err
+	}
+	if !segment.Hydrating {
+		return b.forgive(contradiction(ErrNoIntent, ""))
 	}
 	segment.endHydration(Failure{p.Reason, p.Attempt})
 	b.put(segment)

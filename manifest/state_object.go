@@ -67,7 +67,7 @@ func (b *builder) uploadDone(r *Record, p *UploadDone) error {
 // objectConfirmed is UploadDone of an object that is no segment's.
 func (b *builder) objectConfirmed(p *UploadDone) error {
 	open, _ := b.uploads.get(p.Key)
-	if open == nil {
+	if open == nil || open.SegmentID != 0 {
 		return b.forgive(contradiction(ErrNoIntent, "key %q", p.Key))
 	}
 	confirmed := *open
@@ -76,9 +76,9 @@ func (b *builder) objectConfirmed(p *UploadDone) error {
 	return nil
 }
 
-func (b *builder) uploadFailed(_ *Record, p *UploadFailed) error {
+func (b *builder) uploadFailed(r *Record, p *UploadFailed) error {
 	open, _ := b.uploads.get(p.Key)
-	if open == nil {
+	if open == nil || open.SegmentID != r.SegmentID {
 		return b.forgive(contradiction(ErrNoIntent, "key %q", p.Key))
 	}
 	failed := *open

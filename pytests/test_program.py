@@ -117,17 +117,19 @@ def _verdicts(root: Path, segment_id: int) -> list:  # type: ignore[type-arg]
 def test_damage_costs_both_the_same_sequences(
     program: Program, killed: Path, closed: Path, sealed: Path, tmp_path: Path
 ) -> None:
-    """Random damage to copies of roots, judged by the segments' own bytes: the
-    manifest is taken away. The header of a file that is not sealed
-    is spared: nothing else knows its salt, so a reader that believes only what
-    was durable finds nothing to judge."""
+    """Random damage to copies of roots, judged with the manifest or, where that is
+    taken away, by the segments' own bytes. The header of a file that is not sealed
+    is spared: without a manifest nothing else knows its salt, so a reader that
+    believes only what was durable finds nothing to judge."""
     found = 0
     for seed in range(FIRST_SEED, FIRST_SEED + DAMAGES):
         rng = random.Random(seed)
         root = copy_root(rng.choice([killed, closed, sealed, sealed, sealed]), tmp_path / "copy")
-        shutil.rmtree(root / "logs" / LOG / "manifest", ignore_errors=True)
-        files = segments(root)
         done = []
+        if rng.random() < 0.5:
+            shutil.rmtree(root / "logs" / LOG / "manifest", ignore_errors=True)
+            done.append("no manifest")
+        files = segments(root)
         for _ in range(rng.choice([1, 1, 2, 3])):
             path = rng.choice(files)
             data = bytearray(path.read_bytes())
