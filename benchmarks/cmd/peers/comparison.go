@@ -122,6 +122,7 @@ func subjects(n int) (list []string) {
 const (
 	jetStreamDefault = "JetStream, default (unsynced)"
 	jetStreamAlways  = "JetStream, sync_interval: always"
+	plainBridge      = "the same engine behind nats.go, durable"
 )
 
 // beside puts every build beside JetStream with the same work; always gets less
@@ -131,6 +132,7 @@ func (o *options) beside(job, alwaysJob load.Job) (list []contender) {
 		list = append(list, contender{name: b.name, server: peer.AOFNATS{Program: b.path}, logs: logs(1), job: job})
 	}
 	return append(list,
+		contender{name: plainBridge, server: peer.Plain{Verb: plainVerb}, logs: logs(1), job: job},
 		contender{name: jetStreamDefault, server: peer.JetStream{Program: o.natsServer}, logs: logs(1), job: job},
 		contender{name: jetStreamAlways, server: peer.JetStream{Program: o.natsServer, SyncAlways: true}, logs: logs(1), job: alwaysJob})
 }

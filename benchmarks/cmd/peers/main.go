@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/aof-nats/aof-nats/benchmarks/internal/load"
+	"github.com/aof-nats/aof-nats/benchmarks/internal/plain"
 	"github.com/aof-nats/aof-nats/benchmarks/internal/wal"
 )
 
@@ -23,6 +24,7 @@ import (
 const (
 	publishVerb = "publish"
 	walVerb     = "wal"
+	plainVerb   = "plain-bridge"
 )
 
 // options are the flags.
@@ -70,6 +72,11 @@ func run() error {
 			return load.Serve(os.Stdin, os.Stdout)
 		case walVerb:
 			return wal.Serve(os.Stdin, os.Stdout)
+		case plainVerb:
+			if len(os.Args) != 5 {
+				return errors.New("plain-bridge takes a directory, a log and its subjects")
+			}
+			return plain.Serve(os.Stdout, os.Args[2], os.Args[3], os.Args[4])
 		}
 	}
 	o, err := parseOptions()
