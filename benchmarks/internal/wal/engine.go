@@ -7,7 +7,8 @@ import (
 	"github.com/aof-nats/aof-nats/engine"
 )
 
-// engineLog is this project's engine with its default options.
+// engineLog is this project's engine with its default options, without the tiers
+// that the other logs do not have.
 type engineLog struct {
 	engine *engine.Engine
 	log    *engine.Log
@@ -19,7 +20,7 @@ func openEngine(dir string) (appender, error)         { return openEngineAt(dir,
 func openEngineUnsynced(dir string) (appender, error) { return openEngineAt(dir, engine.Written) }
 
 func openEngineAt(dir string, level engine.Level) (appender, error) {
-	opened, err := engine.Open(dir, engine.Options{})
+	opened, err := engine.Open(dir, engine.Options{WarmBytesMax: engine.NoWarm})
 	if err != nil {
 		return nil, err
 	}
