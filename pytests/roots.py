@@ -98,5 +98,5 @@ def verdict_of_reader(root: Path) -> tuple[int, list[tuple[int, int]], int]:
 def verdict_of_fsck(program: Program, root: Path) -> tuple[int, list[tuple[int, int]], int]:
     """The same, by the program."""
     log = program.fsck(root)
-    damaged = [(found["first_seq"], found["last_seq"]) for found in log["damage"]]
+    damaged = [(found["first_seq"], found["last_seq"]) for found in log["damage"] if found["cost"] == "lost"]
     return log["records"], ranges(damaged), log["last_seq"]

@@ -12,175 +12,128 @@ import (
 )
 
 func (a *app) fsckCommand() *cobra.Command {
-	var deep bool
+	f := fsck{app: a}
 	called := &cobra.Command{
-		Use:   "fsck ROOT",
-		Short: "Check every record of every log",
-		Long: `Reads every record of every log and verifies it, without writing anything. The
-root may be in use by serve.
+		Use:   "fsck ROOT|BUCKET-URL",
+		Short: "Check every copy of every record, and all that describes them",
+		Long: `Reads everything that there is of all logs and verifies it, without writing
+anything: manifests, each segment file, warm file and object of the bucket by
+itself, and that they agree. The root may be in use by serve. Of the bucket that
+the root was used with last, objects have to be there as they were uploaded.
 
---deep also looks records up by sequence, by time and by record id, and compares
-what comes back.
+--deep also reads every object of the bucket whole, and looks records up by
+sequence, by time and by record id, and compares what comes back.
 
-Exit code 5 says that something is damaged: the report names file, offset and
-sequences. Records around the damage stay readable.`,
+With the URL of a bucket instead of a root, the objects in it are checked, and
+that no sequence is missing between them.
+
+Each finding says which copy is damaged and what that costs: none, repairable (the
+records are in another copy) or lost. Below the damage stands what is remarkable
+and not wrong, such as a torn tail behind what is durable.
+
+Exit code 5 says that something is damaged, 4 that something could not be looked
+at, such as a bucket that does not answer.`,
 		Args: cobra.ExactArgs(1),
 	}
-	called.RunE = a.run(func(ctx context.Context, args []string) error {
-		if strings.Contains(args[0], "://") {
-			return usagef("checking a bucket is not available in this build: name the directory of a root")
-		}
-		return a.checkRoot(ctx, args[0], deep)
-	})
-	called.Flags().BoolVar(&deep, "deep", false, "also check what finds records by sequence, time and record id")
+	called.RunE = a.run(func(ctx context.Context, args []string) error { return f.run(ctx, args[0]) })
+	called.Flags().BoolVar(&f.deep, "deep", false, "also read objects whole, and check what finds records by sequence, time and record id")
 	return called
 }
 
-// rootCheck is what fsck found. Its JSON names are a contract with scripts.
-type rootCheck struct {
-	Root string     `json:"root"`
-	OK   bool       `json:"ok"`
-	Deep bool       `json:"deep"`
-	Logs []logCheck `json:"logs"`
+// fsck is one run of the verb.
+type fsck struct {
+	app  *app
+	deep bool
 }
 
-// logCheck is what fsck found in one log. Error is why it cannot be read.
-type logCheck struct {
-	Name     string         `json:"name"`
-	Records  uint64         `json:"records"`
-	Bytes    int64          `json:"bytes"`
-	FirstSeq uint64         `json:"first_seq"`
-	LastSeq  uint64         `json:"last_seq"`
-	Segments int            `json:"segments"`
-	Lookups  uint64         `json:"lookups"`
-	Damage   []damageReport `json:"damage"`
-	Error    string         `json:"error,omitempty"`
-
-	failure error
-}
-
-// damageReport is one damaged range. LastSeq is less than FirstSeq where no
-// record is lost.
-type damageReport struct {
-	Segment  uint64 `json:"segment"`
-	File     string `json:"file"`
-	Offset   int64  `json:"offset"`
-	Bytes    int64  `json:"bytes"`
-	FirstSeq uint64 `json:"first_seq"`
-	LastSeq  uint64 `json:"last_seq"`
-	Reason   string `json:"reason"`
-}
-
-func (a *app) checkRoot(ctx context.Context, dir string, deep bool) (err error) {
-	root := rootFlag{dir: dir}
-	eng, err := root.open()
+func (f *fsck) run(ctx context.Context, place string) error {
+	shown := f.app.newProgress()
+	defer shown.clear()
+	checked, err := engine.Check(ctx, place, engine.CheckOptions{
+		Deep: f.deep,
+		OnProgress: func(log, path string) {
+			shown.update(func() string { return fmt.Sprintf("checking %s: %s", log, path) })
+		},
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: not everything was checked: %w", ctx.Err())
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, eng.Close()) }()
-	names, err := eng.Logs()
-	if err != nil {
-		return err
-	}
-	report := rootCheck{Root: dir, OK: true, Deep: deep, Logs: []logCheck{}}
-	shown := a.newProgress()
-	for _, name := range names {
-		checked := checkLog(ctx, eng, name, deep, shown)
-		if ctx.Err() != nil {
-			shown.clear()
-			return fmt.Errorf("interrupted: not everything was checked: %w", ctx.Err())
+	report := reportOfCheck(checked)
+	if f.deep {
+		if err := f.lookUp(ctx, place, checked, report, shown); err != nil {
+			return err
 		}
-		report.Logs = append(report.Logs, checked)
-		report.OK = report.OK && checked.failure == nil && len(checked.Damage) == 0
 	}
 	shown.clear()
-	if err := a.printCheck(&report); err != nil {
+	if err := f.print(report); err != nil {
 		return err
 	}
 	return report.failure()
 }
 
-// checkLog reads a log that may be damaged in any way.
-func checkLog(ctx context.Context, eng *engine.Engine, name string, deep bool, shown *progress) logCheck {
-	c := logCheck{Name: name, Damage: []damageReport{}}
-	log, err := eng.OpenLog(name, engine.LogOptions{})
-	if err == nil {
-		w := &logWalk{log: log, check: &c, deep: deep, progress: shown}
-		err = w.walk(ctx)
+// lookUp finds records of every log that can be opened in every way there is.
+func (f *fsck) lookUp(ctx context.Context, place string, checked *engine.CheckReport, report *rootCheck, shown *progress) (err error) {
+	if len(checked.Unchecked) > 0 {
+		return nil // what cannot be reached cannot be found
+	}
+	eng, err := engine.OpenReadOnly(place)
+	if errors.Is(err, engine.ErrDamaged) {
+		return nil // the report says so
 	}
 	if err != nil {
-		c.failure, c.Error = err, err.Error()
-	}
-	return c
-}
-
-func (a *app) printCheck(report *rootCheck) error {
-	if a.json {
-		return printJSON(a.env.Stdout, report)
-	}
-	if len(report.Logs) == 0 {
-		_, err := fmt.Fprintln(a.env.Stdout, "No logs.")
 		return err
 	}
-	var err error
+	defer func() { err = errors.Join(err, eng.Close()) }()
 	for i := range report.Logs {
 		c := &report.Logs[i]
-		verdict := "ok"
-		if c.failure != nil || len(c.Damage) > 0 {
-			verdict = "DAMAGED"
+		log, err := eng.OpenLog(c.Name, engine.LogOptions{})
+		if err == nil {
+			w := &logWalk{log: log, check: c, progress: shown}
+			err = w.walk(ctx)
 		}
-		_, err = fmt.Fprintf(a.env.Stdout, "%s: %s: %s in %s, %s\n", c.Name, verdict,
-			c.describeRecords(), plural(c.Segments, "segment"), formatBytes(c.Bytes))
-		for _, d := range c.Damage {
-			_, err = fmt.Fprintf(a.env.Stdout, "  %s\n", d.describe())
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted: not everything was checked: %w", ctx.Err())
 		}
-		if c.failure != nil {
-			_, err = fmt.Fprintf(a.env.Stdout, "  cannot be read: %v\n", c.failure)
+		if err != nil && c.Error == "" {
+			c.failure, c.Error = err, err.Error()
+		}
+		report.OK = report.OK && err == nil && len(c.Damage) == 0
+	}
+	return nil
+}
+
+// print writes the report, for scripts or for people.
+func (f *fsck) print(report *rootCheck) error {
+	out := f.app.env.Stdout
+	if f.app.json {
+		return printJSON(out, report)
+	}
+	var text strings.Builder
+	if len(report.Logs) == 0 {
+		text.WriteString("No logs.\n")
+	}
+	for i := range report.Logs {
+		text.WriteString(report.Logs[i].summary())
+	}
+	damage, notes := report.tables()
+	for _, part := range []struct {
+		title string
+		table *table
+	}{{"Damage:", damage}, {"Not damage:", notes}} {
+		if len(part.table.rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(&text, "\n%s\n", part.title)
+		if err := part.table.write(&text); err != nil {
+			return err
 		}
 	}
+	for _, unchecked := range report.Unchecked {
+		fmt.Fprintf(&text, "\nNot checked: %s: %s\n", unchecked.What, unchecked.Error)
+	}
+	_, err := fmt.Fprint(out, text.String())
 	return err
-}
-
-func (c *logCheck) describeRecords() string {
-	if c.LastSeq < c.FirstSeq {
-		return "no records"
-	}
-	return fmt.Sprintf("%s (%d to %d)", plural(c.Records, "record"), c.FirstSeq, c.LastSeq)
-}
-
-func (d *damageReport) describe() string {
-	lost := "no record lost"
-	switch {
-	case d.LastSeq == d.FirstSeq:
-		lost = fmt.Sprintf("sequence %d lost", d.FirstSeq)
-	case d.LastSeq > d.FirstSeq:
-		lost = fmt.Sprintf("sequences %d to %d lost", d.FirstSeq, d.LastSeq)
-	}
-	place := fmt.Sprintf("segment %d", d.Segment)
-	if d.Bytes > 0 {
-		place += fmt.Sprintf(", offset %d, %s", d.Offset, plural(d.Bytes, "byte"))
-	}
-	if d.File != "" {
-		return fmt.Sprintf("%s: %s: %s; file %s", place, lost, d.Reason, d.File)
-	}
-	return fmt.Sprintf("%s: %s: %s", place, lost, d.Reason)
-}
-
-// failure is the error that the check ends with, nil if all is well.
-func (r *rootCheck) failure() error {
-	if r.OK {
-		return nil
-	}
-	ranges, failures := 0, []error{}
-	for i := range r.Logs {
-		ranges += len(r.Logs[i].Damage)
-		if r.Logs[i].failure != nil {
-			failures = append(failures, fmt.Errorf("log %s: %w", r.Logs[i].Name, r.Logs[i].failure))
-		}
-	}
-	if ranges > 0 {
-		failures = append([]error{fmt.Errorf("%w: %s; keep the files, and restore them from a copy of the root or from another tier",
-			engine.ErrDamaged, plural(ranges, "damaged range"))}, failures...)
-	}
-	return errors.Join(failures...)
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,7 +17,13 @@ func TestAHealthyRootIsFoundHealthy(t *testing.T) {
 	golden(t, "fsck.json", withoutRoot(root, succeed(t, "fsck", root, "--json", "--deep")))
 }
 
-func withoutRoot(root, text string) string { return strings.ReplaceAll(text, root, "ROOT") }
+// withoutRoot takes out what differs from run to run: where the root lies, and
+// when a segment was made (the engine looks at the clock more or less often).
+func withoutRoot(root, text string) string {
+	return createdInName.ReplaceAllString(strings.ReplaceAll(text, root, "ROOT"), "_CREATED.seg")
+}
+
+var createdInName = regexp.MustCompile(`_[0-9]{20}\.seg`)
 
 func TestDamageIsReportedWithItsPlaceAndSequences(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
@@ -25,7 +32,7 @@ func TestDamageIsReportedWithItsPlaceAndSequences(t *testing.T) {
 	damage(t, root, "N", "number-4.")
 	damage(t, root, "N", "number-7.")
 	for _, deep := range []string{"--deep=false", "--deep"} {
-		r := failWith(t, exitCorruption, []string{"2 damaged ranges", "keep the files"}, "fsck", root, deep)
+		r := failWith(t, exitCorruption, []string{"2 findings", "keep the files"}, "fsck", root, deep)
 		golden(t, "fsck-damage.txt", withoutRoot(root, r.stdout))
 	}
 	r := failWith(t, exitCorruption, nil, "fsck", root, "--json")
@@ -51,7 +58,7 @@ func TestFlippingAnyByteOfARecordIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := run(t, "fsck", root)
-		if r.code != exitCorruption || !strings.Contains(r.stdout, "sequence 2 lost") || !strings.Contains(r.stdout, "2 records") {
+		if r.code != exitCorruption || !strings.Contains(r.stdout, " 2          lost ") || !strings.Contains(r.stdout, "2 records") {
 			t.Fatalf("byte %d: exit code %d, %q", at, r.code, r.stdout)
 		}
 	}
@@ -81,7 +88,7 @@ func TestALogThatCannotBeOpenedIsReportedBesideTheOthers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "logs", "BROKEN", "log.json"), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := failWith(t, exitCorruption, []string{"log BROKEN"}, "fsck", root)
+	r := failWith(t, exitCorruption, []string{"1 finding", "no record is lost"}, "fsck", root)
 	if !strings.Contains(r.stdout, "BROKEN: DAMAGED") || !strings.Contains(r.stdout, "ORDERS: ok: 5 records") {
 		t.Errorf("printed %q", r.stdout)
 	}
@@ -90,7 +97,8 @@ func TestALogThatCannotBeOpenedIsReportedBesideTheOthers(t *testing.T) {
 func TestFsckOfNoRoot(t *testing.T) {
 	failWith(t, exitNotFound, []string{"is no root"}, "fsck", t.TempDir())
 	failWith(t, exitNotFound, []string{"is no root"}, "fsck", filepath.Join(t.TempDir(), "none"))
-	failWith(t, exitUsage, []string{"name the directory"}, "fsck", "s3://bucket")
+	failWith(t, exitUsage, []string{"unknown scheme"}, "fsck", "gopher://bucket")
+	failWith(t, exitIO, []string{"no such file"}, "fsck", "file://"+filepath.Join(t.TempDir(), "none"))
 }
 
 func TestFsckOfANewerRoot(t *testing.T) {
@@ -100,4 +108,63 @@ func TestFsckOfANewerRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	failWith(t, exitIO, []string{"newer"}, "fsck", root)
+}
+
+// tieredRoot is a root of which segments are in the bucket too.
+func tieredRoot(t *testing.T) (root, bucket string) {
+	t.Helper()
+	root, bucket = filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "bucket")
+	eng, err := engine.Open(root, engine.Options{Bucket: "file://" + bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := appendTo(t, eng, "N", engine.LogOptions{}, numbered(50))
+	if err := log.Seal(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Wait(testContext(t), 50, engine.Cold); err != nil {
+		t.Fatal(err)
+	}
+	if err := eng.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return root, bucket
+}
+
+func TestEachCopyIsCheckedAndWhatItsDamageCostsIsSaid(t *testing.T) {
+	root, bucket := tieredRoot(t)
+	for _, place := range []string{root, "file://" + bucket} {
+		for _, deep := range []string{"--deep=false", "--deep"} {
+			if text := succeed(t, "fsck", place, deep); !strings.Contains(text, "N: ok: 50 records (1 to 50) in 1 segment") || !strings.Contains(text, "1 cold") {
+				t.Errorf("%s %s: %s", place, deep, text)
+			}
+		}
+	}
+	damage(t, root, "N", "number-20.")
+	r := failWith(t, exitCorruption, []string{"1 finding;", "no record is lost"}, "fsck", root, "--json")
+	for _, text := range []string{`"first_seq": 20`, `"cost": "repairable"`, `"repair_from": "warm"`, `"part": "hot"`} {
+		if !strings.Contains(r.stdout, text) {
+			t.Errorf("%s is not in %s", text, r.stdout)
+		}
+	}
+	if err := os.RemoveAll(bucket); err != nil {
+		t.Fatal(err)
+	}
+	r = failWith(t, exitCorruption, []string{"not checked: the objects in file://"}, "fsck", root)
+	if !strings.Contains(r.stdout, "repairable from warm") || !strings.Contains(r.stdout, "Not checked: ") {
+		t.Error(r.stdout)
+	}
+}
+
+func TestABucketThatIsGoneIsNoDamage(t *testing.T) {
+	root, bucket := tieredRoot(t)
+	if err := os.RemoveAll(bucket); err != nil {
+		t.Fatal(err)
+	}
+	for _, deep := range []string{"--deep=false", "--deep"} {
+		r := failWith(t, exitIO, []string{"not checked", "local files were checked", bucket}, "fsck", root, deep)
+		if !strings.Contains(r.stdout, "N: ok: 50 records") {
+			t.Error(r.stdout)
+		}
+	}
 }

@@ -9,28 +9,23 @@ import (
 	"github.com/aof-nats/aof-nats/engine"
 )
 
-// logWalk reads a whole log for fsck.
+// logWalk reads a whole log as a user does, and looks records up. What is damaged
+// is known before; it is skipped.
 type logWalk struct {
 	log      *engine.Log
 	check    *logCheck
-	deep     bool
 	progress *progress
 
-	next    uint64 // the sequence that has to come next
 	latest  int64  // the largest timestamp so far
 	segment uint64 // that the last record was in
 }
 
-// lookupStride is how many records lie between two that --deep looks up.
+// lookupStride is how many records lie between two that are looked up.
 const lookupStride = 64
 
-// walk reads every record. It collects damage and goes on behind it; an error
-// means that the rest could not be read.
+// walk reads every record. An error means that the rest could not be read.
 func (w *logWalk) walk(ctx context.Context) (err error) {
-	state := w.log.State()
-	w.check.FirstSeq, w.check.LastSeq, w.check.Segments = state.FirstSeq, state.Watermarks.Durable, len(state.Segments)
-	w.next = state.FirstSeq
-	reader, err := w.log.NewReader(engine.ReadOptions{SkipDamaged: w.skip})
+	reader, err := w.log.NewReader(engine.ReadOptions{SkipDamaged: func(*engine.DamageError) {}})
 	if err != nil {
 		return err
 	}
@@ -43,38 +38,15 @@ func (w *logWalk) walk(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	w.expect(state.Watermarks.Durable + 1)
 	return nil
 }
 
-// skip notes a damaged range.
-func (w *logWalk) skip(damage *engine.DamageError) {
-	w.check.Damage = append(w.check.Damage, damageReport{
-		Segment: damage.Segment, File: damage.Path, Offset: damage.Offset, Bytes: damage.Bytes,
-		FirstSeq: damage.FirstSeq, LastSeq: damage.LastSeq, Reason: damage.Reason,
-	})
-	w.next = max(w.next, damage.LastSeq+1)
-}
-
-// expect notes a gap in front of seq that nothing explains.
-func (w *logWalk) expect(seq uint64) {
-	if seq != w.next {
-		w.check.Damage = append(w.check.Damage, damageReport{
-			Segment: w.segment, FirstSeq: w.next, LastSeq: seq - 1, Reason: "records are missing between others that verify",
-		})
-	}
-	w.next = seq + 1
-}
-
 func (w *logWalk) visit(ctx context.Context, rec engine.Record, id engine.RecordID) error {
-	w.expect(rec.Seq)
-	w.check.Records++
-	w.check.Bytes += int64(len(rec.Subject) + len(rec.Headers) + len(rec.Payload))
 	w.progress.update(func() string {
-		return fmt.Sprintf("checking %s: %s", w.check.Name, plural(w.check.Records, "record"))
+		return fmt.Sprintf("looking records of %s up: sequence %d", w.check.Name, rec.Seq)
 	})
 	var err error
-	if w.deep && (id.Segment() != w.segment || rec.Seq%lookupStride == 0) {
+	if id.Segment() != w.segment || rec.Seq%lookupStride == 0 {
 		err = w.lookUp(ctx, rec, id)
 	}
 	w.segment, w.latest = id.Segment(), max(w.latest, rec.Timestamp)
@@ -103,6 +75,7 @@ func (w *logWalk) lookUp(ctx context.Context, rec engine.Record, id engine.Recor
 		if !same {
 			w.check.Damage = append(w.check.Damage, damageReport{
 				Segment: id.Segment(), Offset: id.Offset(), FirstSeq: rec.Seq, LastSeq: rec.Seq - 1,
+				Kind: string(engine.FoundContradiction), Part: string(engine.PartLog), Cost: string(engine.CostNone),
 				Reason: fmt.Sprintf("looking sequence %d up by %s does not find it", rec.Seq, way.name),
 			})
 		}
@@ -111,7 +84,7 @@ func (w *logWalk) lookUp(ctx context.Context, rec engine.Record, id engine.Recor
 }
 
 func (w *logWalk) finds(ctx context.Context, options engine.ReadOptions, want engine.Record) (same bool, err error) {
-	options.SkipDamaged = func(*engine.DamageError) {} // the walk reports it
+	options.SkipDamaged = func(*engine.DamageError) {} // the check reports it
 	reader, err := w.log.NewReader(options)
 	if err != nil {
 		return false, err
