@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
@@ -16,6 +17,11 @@ import (
 
 // deleteGrace is how long an object that is not needed any more stays.
 const deleteGrace = 24 * time.Hour
+
+// bucketPatience is how long one upload may take, claims and retries included,
+// until the bucket counts as silent: a connection that hangs must not hold its
+// segment for ever. 2 GiB go through in that time at 2 MB/s.
+const bucketPatience = 20 * time.Minute
 
 // coldSource reads an object of the log's folder.
 type coldSource struct {
@@ -43,7 +49,10 @@ func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
 	if l.claiming.epoch > 0 {
 		return l.claiming.epoch, nil
 	}
-	epoch := l.takeEpoch()
+	epoch, err := l.takeEpoch()
+	if err != nil {
+		return 0, err
+	}
 	if records := l.journal.ownerRecords(epoch); records != nil {
 		if err := l.noteMove(records...); err != nil {
 			return 0, err
@@ -60,21 +69,24 @@ func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
 }
 
 // takeEpoch returns this owner's epoch and takes it if nothing was appended yet.
-func (l *Log) takeEpoch() uint64 {
+func (l *Log) takeEpoch() (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.usableLocked(); err != nil {
+		return 0, err // a mark would not be written any more
+	}
 	if l.mu.epochTaken {
-		return l.mu.epoch
+		return l.mu.epoch, nil
 	}
 	if s := l.mu.tail; s != nil && s.tail.fits(segment.EpochMarkBytes) {
 		l.takeEpochLocked(s)
 		l.signalLocked()
-		return l.mu.epoch
+		return l.mu.epoch, nil
 	}
 	l.retireTailLocked()
 	l.mu.epoch++
 	l.mu.epochTaken = true
-	return l.mu.epoch
+	return l.mu.epoch, nil
 }
 
 // claimUpTo claims an epoch and those below it that owners took who never put
@@ -121,7 +133,9 @@ func (l *Log) publishCold() {
 	l.mu.Lock()
 	before := l.cold.Load()
 	cold := before
-	for _, s := range *l.segments.Load() {
+	list := *l.segments.Load()
+	known := sort.Search(len(list), func(i int) bool { return list[i].baseSeq() > before })
+	for _, s := range list[max(0, known-1):] {
 		entry := state.Segment(s.id())
 		if entry == nil || !entry.Sealed || !entry.GoodCopies().Has(manifest.TierCold) {
 			break
@@ -137,6 +151,8 @@ func (l *Log) publishCold() {
 // reasonOf is an error as the manifest records it.
 func reasonOf(err error) manifest.Reason {
 	switch {
+	case errors.Is(err, errBucketSilent):
+		return manifest.ReasonUnavailable
 	case errors.Is(err, bucket.ErrFenced):
 		return manifest.ReasonFenced
 	case errors.Is(err, errOtherObject):

@@ -35,7 +35,9 @@ func (l *Log) compress(ctx context.Context, id uint64, attempt int) error {
 	if err := l.noteMove(manifest.Record{SegmentID: id, Payload: done}); err != nil {
 		return err
 	}
-	l.engine.warm.Add(info.Bytes)
+	s := l.segmentByID(id)
+	l.holdWarm(s, info.Bytes)
+	s.trust(manifest.TierWarm)
 	l.emit(Event{
 		Kind: EventSegmentWarmed, Segment: id, FirstSeq: entry.FirstSeq, LastSeq: entry.LastSeq, Bytes: info.Bytes,
 	})
@@ -51,9 +53,7 @@ func (l *Log) compressionFailed(id uint64, attempt int, cause error) error {
 	if err := l.noteMove(failed); err != nil {
 		return errors.Join(cause, err)
 	}
-	if errors.Is(cause, tier.ErrCorrupt) {
-		l.noteBadCopy(l.segmentByID(id), manifest.TierHot, cause)
-	}
+	l.noteBadSource(l.segmentByID(id), cause)
 	l.emit(Event{Kind: EventSegmentWarmFailed, Segment: id, Reason: reason, Err: cause})
 	return fmt.Errorf("compress segment %d: %w", id, cause)
 }
@@ -72,7 +72,10 @@ func (l *Log) writeWarm(ctx context.Context, entry *manifest.Segment) (info tier
 		err = l.verifyWarm(ctx, temporary, entry, info)
 	}
 	if err != nil {
-		return info, errors.Join(err, fsys.Remove(temporary))
+		if removeErr := fsys.Remove(temporary); !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+		return info, err
 	}
 	if err := fsys.Rename(temporary, path); err != nil {
 		return info, fmt.Errorf("name warm file: %w", err)
@@ -87,7 +90,7 @@ func (l *Log) writeWarm(ctx context.Context, entry *manifest.Segment) (info tier
 func (l *Log) compressInto(ctx context.Context, path string, entry *manifest.Segment) (info tier.ObjectInfo, err error) {
 	source, err := l.engine.opts.FS.Open(l.paths.hotFile(entry))
 	if err != nil {
-		return info, fmt.Errorf("open segment: %w", err)
+		return info, sourceError(manifest.TierHot, fmt.Errorf("open segment: %w", err))
 	}
 	defer func() { err = joinClose(err, source.Close()) }()
 	size, err := source.Size()
@@ -101,10 +104,10 @@ func (l *Log) compressInto(ctx context.Context, path string, entry *manifest.Seg
 	defer func() { err = joinClose(err, file.Close()) }()
 	buffered := bufio.NewWriterSize(&sequentialWriter{file: file}, warmWriteBytes)
 	info, err = tier.Compress(ctx, buffered, source, size, l.identity(entry), 0)
-	if err == nil {
-		err = buffered.Flush()
+	if err != nil {
+		return info, sourceError(manifest.TierHot, err)
 	}
-	if err == nil {
+	if err = buffered.Flush(); err == nil {
 		err = file.Sync()
 	}
 	return info, err

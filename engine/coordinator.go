@@ -71,10 +71,11 @@ func (c *coordinator) run(ctx context.Context) {
 	timer := time.NewTimer(idleForever)
 	defer timer.Stop()
 	for {
-		for _, action := range c.plan() {
+		now := c.engine.opts.Now()
+		for _, action := range c.plan(now) {
 			c.launch(action)
 		}
-		timer.Reset(c.untilRetry())
+		timer.Reset(c.untilRetry(now))
 		select {
 		case <-ctx.Done():
 			return
@@ -87,7 +88,7 @@ func (c *coordinator) run(ctx context.Context) {
 // step carries out the first of the moves that are due and reports whether there
 // was one. The simulator calls it.
 func (c *coordinator) step() bool {
-	for _, action := range c.plan() {
+	for _, action := range c.plan(c.engine.opts.Now()) {
 		if log := c.begin(action); log != nil {
 			c.end(action, log.move(action, c.attempt(action)))
 			log.moves.Done()
@@ -137,7 +138,7 @@ func (c *coordinator) end(action planner.Action, err error) {
 	c.mu.running[action.Kind]--
 	failures := c.mu.failures[key]
 	switch {
-	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled):
+	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled) || errors.Is(err, ErrUploadsStopped):
 	case err != nil:
 		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", action.Kind.String(), "segment", action.Segment, "error", err)
 		if failures == nil {
@@ -172,19 +173,29 @@ func (c *coordinator) attempt(action planner.Action) int {
 	return c.mu.failures[moveKey{action.LogID, action.Segment}][action.Kind].Attempt + 1
 }
 
-// untilRetry is how long to sleep until a failed move may be tried again.
-func (c *coordinator) untilRetry() time.Duration {
-	now := c.engine.opts.Now().UnixNano()
+// untilRetry is how long to sleep until a move that the plan of that time left
+// out may be tried again. What was due then is started, or waits for a poke.
+func (c *coordinator) untilRetry(planned time.Time) time.Duration {
+	now := planned.UnixNano()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := int64(idleForever) + now
+	next, outage := int64(idleForever)+now, int64(0)
+	if c.mu.outage.attempts > 0 {
+		outage = c.mu.outage.notBefore.UnixNano()
+	}
 	for _, failures := range c.mu.failures {
-		for _, failure := range failures {
-			next = min(next, max(failure.NotBeforeNs, now))
+		for kind, failure := range failures {
+			at := failure.NotBeforeNs
+			if kind == planner.Upload {
+				at = max(at, outage)
+			}
+			if at > now {
+				next = min(next, at)
+			}
 		}
 	}
-	if c.mu.outage.attempts > 0 {
-		next = max(next, c.mu.outage.notBefore.UnixNano())
+	if outage > now {
+		next = min(next, outage) // for those that wait behind the one that failed
 	}
 	return time.Duration(next-now) + time.Millisecond
 }
@@ -205,13 +216,17 @@ func (c *coordinator) forget(log *Log) {
 // on it any more.
 func (c *coordinator) reportDamage(log *Log, s *segmentFile, t manifest.Tier, cause error) {
 	entry := log.entryOf(s)
-	if log.engine.readOnly || entry == nil || entry.Quarantined.Has(t) || !log.holdForMove() {
+	if log.engine.readOnly || entry == nil || !entry.Sealed || entry.Quarantined.Has(t) || !log.holdForMove() {
 		return
 	}
 	note := func() {
 		defer log.moves.Done()
 		quarantined := &manifest.SegmentQuarantined{Tier: t, Reason: reasonOfDamage(cause)}
+		if !log.isResident(s, t) {
+			return // evicted meanwhile
+		}
 		if log.noteMove(manifest.Record{SegmentID: s.id(), Payload: quarantined}) == nil {
+			c.poke() // it may be made anew from another copy
 			log.emit(Event{Kind: EventSegmentQuarantined, Segment: s.id(), Tier: t.String(), Reason: quarantined.Reason, Err: cause})
 		}
 	}

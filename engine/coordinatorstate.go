@@ -1,13 +1,15 @@
 package engine
 
 import (
+	"math"
+	"time"
+
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // plan asks the planner what to move now.
-func (c *coordinator) plan() []planner.Action {
-	now := c.engine.opts.Now()
+func (c *coordinator) plan(now time.Time) []planner.Action {
 	state := planner.State{
 		HotBytes: c.engine.hot.used.Load(), WarmBytes: c.engine.warm.Load(), Bucket: c.engine.bucket != nil,
 	}
@@ -23,7 +25,7 @@ func (c *coordinator) plan() []planner.Action {
 		state.Free[planner.Compress] = 0 // nothing is uploaded, and nothing needs the room
 	}
 	if c.mu.outage.attempts > 0 {
-		state.Free[planner.Upload] = min(state.Free[planner.Upload], 1) // one finds out for all
+		state.Free[planner.Upload] = max(0, 1-c.mu.running[planner.Upload]) // one finds out for all
 	}
 	for _, log := range logs {
 		if segments := c.segmentsLocked(log); len(segments) > 0 {
@@ -42,7 +44,7 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 	if log.failed() || log.closed() {
 		return nil
 	}
-	state := log.journal.state()
+	state, stopped := log.journal.state(), log.uploadsStopped() != nil
 	var segments []planner.Segment
 	for _, s := range *log.segments.Load() {
 		entry := state.Segment(s.id())
@@ -54,6 +56,9 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 		shown.Copies = copiesOf(s, entry)
 		for kind, failure := range c.mu.failures[key] {
 			shown.Failures[kind] = failure
+		}
+		if stopped {
+			shown.Failures[planner.Upload].NotBeforeNs = math.MaxInt64
 		}
 		segments = append(segments, shown)
 	}

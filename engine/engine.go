@@ -186,6 +186,7 @@ func (e *Engine) OpenLog(name string, opts LogOptions) (*Log, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.mu.logs[name] = log
+	e.coordinator.poke() // moves that the last process did not finish
 	return log, nil
 }
 

@@ -43,6 +43,11 @@ var (
 	ErrNewerFormat = errors.New("engine: written by a newer version")
 	// ErrReadOnly: the engine was opened without the right to write.
 	ErrReadOnly = errors.New("engine: opened read-only")
+	// ErrUploadsStopped: nothing of the log goes to the bucket any more, because
+	// another owner has claimed it there or has put another object where one of
+	// this log belongs. Appends and reads go on locally; the error says what was
+	// found. Find the other owner, and open the log again.
+	ErrUploadsStopped = errors.New("engine: uploads of the log have stopped")
 	// ErrUnsupported: the configuration cannot give what was asked for, such
 	// as the cold level without a bucket.
 	ErrUnsupported = errors.New("engine: not supported by this configuration")

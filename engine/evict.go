@@ -8,6 +8,9 @@ import (
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
+// errLastCopy says that a copy stays because no other one is known to be good.
+var errLastCopy = errors.New("engine: it is the last good copy")
+
 // errPinned says that a copy is in use and stays.
 var errPinned = errors.New("engine: the segment is in use")
 
@@ -42,13 +45,18 @@ func (l *Log) evictWarm(id uint64) error {
 	if err := l.unlink(l.paths.warmFile(entry), l.paths.warm); err != nil {
 		return fmt.Errorf("evict segment %d from warm: %w", id, err)
 	}
-	l.engine.warm.Add(-bytes)
+	l.holdWarm(l.segmentByID(id), 0)
 	return nil
 }
 
 // evict records that a local copy goes. The manifest refuses it for the last
 // good one.
 func (l *Log) evict(id uint64, t manifest.Tier, bytes int64) error {
+	suspect := manifest.TierSet(l.segmentByID(id).suspect.Load())
+	if l.journal.state().Segment(id).GoodCopies().Without(t)&^suspect == 0 {
+		// A reader found the other copy damaged, which is not recorded yet.
+		return fmt.Errorf("evict segment %d from %s: %w", id, t, errLastCopy)
+	}
 	evicted := manifest.Record{SegmentID: id, Payload: &manifest.LocalEvicted{Tier: t, ReclaimedBytes: uint64(bytes)}}
 	if err := l.noteMove(evicted); err != nil {
 		return fmt.Errorf("evict segment %d from %s: %w", id, t, err)

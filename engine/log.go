@@ -84,6 +84,7 @@ type Log struct {
 		epoch         uint64
 		epochTaken    bool // this owner has written its epoch
 		failure       error
+		uploadStop    error // why nothing is uploaded any more
 		closing       bool
 	}
 }
@@ -343,6 +344,7 @@ func (l *Log) release() error {
 		failures = append(failures, s.closeFile())
 		if !l.engine.readOnly {
 			l.engine.hot.giveBack(s.bytes.Load())
+			l.holdWarm(s, 0)
 		}
 	}
 	return errors.Join(failures...)

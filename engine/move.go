@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
 
 	"github.com/minio/crc64nvme"
 
@@ -60,12 +61,45 @@ func (l *Log) noteMove(records ...manifest.Record) error {
 
 // segmentByID is the segment with an id, nil if the log has none.
 func (l *Log) segmentByID(id uint64) *segmentFile {
-	for _, s := range *l.segments.Load() {
-		if s.id() == id {
-			return s
-		}
+	list := *l.segments.Load()
+	i := sort.Search(len(list), func(i int) bool { return list[i].id() >= id })
+	if i == len(list) || list[i].id() != id {
+		return nil
 	}
-	return nil
+	return list[i]
+}
+
+// holdWarm counts the warm file of a segment as so many bytes, 0 when it has
+// none.
+func (l *Log) holdWarm(s *segmentFile, bytes int64) {
+	l.engine.warm.Add(bytes - s.warmBytes.Swap(bytes))
+}
+
+// copyError is a move that failed because of the copy that it reads.
+type copyError struct {
+	tier manifest.Tier
+	err  error
+}
+
+func (e *copyError) Error() string { return fmt.Sprintf("%s copy: %v", e.tier, e.err) }
+func (e *copyError) Unwrap() error { return e.err }
+
+// sourceError says of which copy an error is that reading it met, if it is one
+// of the copy.
+func sourceError(t manifest.Tier, err error) error {
+	if !isBadCopy(err) {
+		return err
+	}
+	return &copyError{tier: t, err: err}
+}
+
+// noteBadSource notes that the copy that a move reads is bad, if that is why it
+// failed.
+func (l *Log) noteBadSource(s *segmentFile, err error) {
+	var bad *copyError
+	if errors.As(err, &bad) {
+		l.noteBadCopy(s, bad.tier, bad.err)
+	}
 }
 
 // copyAndSum copies a file of that length and returns its CRC-64.

@@ -22,9 +22,10 @@ type objectCache struct {
 }
 
 type objectKey struct {
-	log     uint64
-	segment uint64
-	tier    manifest.Tier
+	log        uint64
+	segment    uint64
+	tier       manifest.Tier
+	generation uint32 // of a cold object
 }
 
 type cachedObject struct {

@@ -50,7 +50,9 @@ type Options struct {
 	reserveBytes int64
 	// bucketRetry and wrapBucket are for tests that inject faults.
 	bucketRetry bucket.Retry
-	wrapBucket  bucket.Wrapper
+	// bucketPatience is how long one upload may take.
+	bucketPatience time.Duration
+	wrapBucket     bucket.Wrapper
 }
 
 // NoWarm as Options.WarmBytesMax turns the warm tier off.
@@ -110,6 +112,7 @@ func (o *Options) ensureDefaults() {
 		o.FS = vfs.OS()
 	}
 	setDefault(&o.reserveBytes, reserveBytes)
+	setDefault(&o.bucketPatience, bucketPatience)
 	if o.random == nil {
 		o.random = randomID
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
@@ -35,11 +36,14 @@ func (o *outage) end() bool {
 	return ended
 }
 
+// errBucketSilent says that the bucket did not answer within bucketPatience.
+var errBucketSilent = errors.New("engine: the bucket does not answer")
+
 // isOutage reports whether a failure says that the bucket does not answer.
 func isOutage(err error) bool {
 	switch bucket.KindOf(err) {
-	case bucket.KindUnavailable, bucket.KindThrottled, bucket.KindTransient, bucket.KindAuth:
+	case bucket.KindUnavailable, bucket.KindThrottled, bucket.KindTransient, bucket.KindAuth, bucket.KindNoSpace:
 		return true
 	}
-	return false
+	return errors.Is(err, errBucketSilent) || errors.Is(err, bucket.ErrUnfenced)
 }

@@ -50,7 +50,8 @@ type Reader struct {
 	start  int64  // where bytes begin in the segment
 	copied bool
 	object *tier.Object  // where seg is read from, nil while that is its hot file
-	tier   manifest.Tier // of object
+	tier   manifest.Tier // that seg is read from
+	failed copiesFailed
 	offset int64
 	end    int64  // readable so far
 	mark   uint64 // the watermark before end was looked up: the records up to it lie before end
@@ -222,38 +223,6 @@ func (r *Reader) enter(ctx context.Context) error {
 	return r.pin(ctx, s, func(index *segment.Index) int64 { return index.SeekSeq(r.want) }, r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq <= r.want }))
 }
 
-// pin maps s, or opens its object, and goes to the offset that its index gives,
-// or to active while it has none.
-func (r *Reader) pin(ctx context.Context, s *segmentFile, seek func(*segment.Index) int64, active int64) error {
-	if manifest.TierSet(s.suspect.Load()).Has(manifest.TierHot) && len(r.log.objectTiers(s)) > 0 {
-		return r.openObject(ctx, s, seek)
-	}
-	bytes, err := s.pin()
-	if isNotHot(err) {
-		return r.openObject(ctx, s, seek)
-	}
-	if err != nil {
-		return err
-	}
-	r.seg, r.bytes, r.start, r.copied, r.offset = s, bytes, 0, false, active
-	r.look()
-	if s.seal.Load() == nil {
-		return nil
-	}
-	index, err := s.index(bytes)
-	if errors.Is(err, vfs.ErrFault) {
-		if err := r.copyFile(); err != nil {
-			return err
-		}
-		index, err = s.index(r.bytes)
-	}
-	if err != nil {
-		return err
-	}
-	r.offset = max(seek(index), segment.HeaderBytes)
-	return nil
-}
-
 // leave lets the segment go.
 func (r *Reader) leave() error {
 	s := r.seg
@@ -337,6 +306,7 @@ func (r *Reader) accept() bool {
 		return false
 	}
 	r.want = r.record.Seq + 1
+	r.failed = copiesFailed{}
 	if r.from != 0 {
 		if r.record.Timestamp < r.from {
 			return false

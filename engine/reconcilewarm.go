@@ -28,7 +28,7 @@ func (r *recovery) reconcileCopies() error {
 		name := filepath.Base(r.log.paths.warmFile(entry))
 		if entry.Resident.Has(manifest.TierWarm) {
 			if bytes, there := warm[name]; there && bytes == int64(entry.Warm.ObjectBytes) {
-				r.log.engine.warm.Add(bytes)
+				r.log.holdWarm(found.file, bytes)
 			} else {
 				gone = appendGone(gone, entry, manifest.TierWarm)
 			}
@@ -49,8 +49,23 @@ func (r *recovery) reconcileCopies() error {
 		if err := r.log.journal.record(gone...); err != nil {
 			return fmt.Errorf("record missing copies: %w", err)
 		}
+		r.tellGone(gone)
 	}
 	return r.quarantineWarm(warm)
+}
+
+// tellGone tells of copies that are recorded as lost.
+func (r *recovery) tellGone(gone []manifest.Record) {
+	for _, record := range gone {
+		mark, ok := record.Payload.(*manifest.SegmentQuarantined)
+		if !ok {
+			continue
+		}
+		r.log.emit(Event{
+			Kind: EventSegmentQuarantined, Segment: record.SegmentID, Tier: mark.Tier.String(), Reason: mark.Reason,
+			Err: fmt.Errorf("%w: the %s copy is missing", ErrDamaged, mark.Tier),
+		})
+	}
 }
 
 func appendGone(records []manifest.Record, entry *manifest.Segment, t manifest.Tier) []manifest.Record {

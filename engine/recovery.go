@@ -52,6 +52,7 @@ func (l *Log) recover() error {
 	if err := l.rebuildDedup(); err != nil {
 		return fmt.Errorf("rebuild dedup window: %w", err)
 	}
+	l.publishCold()
 	if l.recovery.Eventful() {
 		l.engine.opts.Logger.Warn("log_recovered", "group", "aof2.flush", "log", l.name, "report", l.recovery)
 		for _, cut := range l.recovery.Cut {
@@ -93,6 +94,7 @@ func (r *recovery) recoverSegments() error {
 func (r *recovery) letGo() (err error) {
 	for _, found := range r.found[len(*r.log.segments.Load()):] {
 		r.log.engine.hot.giveBack(found.file.bytes.Load())
+		r.log.holdWarm(found.file, 0)
 		err = errors.Join(err, found.file.closeFile())
 	}
 	return err

@@ -21,48 +21,35 @@ var errNotHot = errors.New("engine: the segment is not in the hot tier")
 // entryOf is what the manifest says of a segment, nil if nothing.
 func (l *Log) entryOf(s *segmentFile) *manifest.Segment { return l.journal.state().Segment(s.id()) }
 
-// objectTiers are the tiers, nearest first, whose copy of a segment is an
-// object that is believed to be good.
-func (l *Log) objectTiers(s *segmentFile) []manifest.Tier {
+// copies are the tiers to read a segment from: the nearest first, those whose
+// copy is believed to be damaged last, for what only they may still have.
+func (l *Log) copies(s *segmentFile) []manifest.Tier {
 	entry := l.entryOf(s)
 	if entry == nil || !entry.Sealed {
-		return nil
+		return []manifest.Tier{manifest.TierHot}
 	}
 	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
 	var tiers []manifest.Tier
-	for _, t := range []manifest.Tier{manifest.TierWarm, manifest.TierCold} {
-		if good.Has(t) && (t != manifest.TierCold || l.folder != nil) {
-			tiers = append(tiers, t)
+	for _, set := range []manifest.TierSet{good, entry.Resident &^ good} {
+		for _, t := range []manifest.Tier{manifest.TierHot, manifest.TierWarm, manifest.TierCold} {
+			if set.Has(t) && (t != manifest.TierCold || l.folder != nil) {
+				tiers = append(tiers, t)
+			}
 		}
 	}
 	return tiers
 }
 
-// openObject opens the nearest object of a segment. The error matches ErrDamaged
-// if every copy turned out to be damaged or missing, and is the last failure
-// otherwise; errNotHot if no tier has one.
-func (l *Log) openObject(ctx context.Context, s *segmentFile) (*tier.Object, manifest.Tier, error) {
-	failure := errNotHot
-	for _, t := range l.objectTiers(s) {
-		object, err := l.openObjectIn(ctx, s, t)
-		if err == nil {
-			return object, t, nil
-		}
-		if !l.noteBadCopy(s, t, err) {
-			return nil, t, fmt.Errorf("open %s copy of segment %d: %w", t, s.id(), err)
-		}
-		failure = l.badCopy(s, t, err)
-	}
-	return nil, 0, failure
-}
-
 // openObjectIn opens the object in one tier, or returns it from the cache.
 func (l *Log) openObjectIn(ctx context.Context, s *segmentFile, t manifest.Tier) (*tier.Object, error) {
-	key := objectKey{log: l.id, segment: s.id(), tier: t}
+	entry := l.entryOf(s)
+	if entry == nil {
+		return nil, errNotHot
+	}
+	key := l.objectKey(entry, t)
 	if object := l.engine.objects.get(key); object != nil {
 		return object, nil
 	}
-	entry := l.entryOf(s)
 	source, objectBytes, tailBytes := l.objectSource(entry, t)
 	want := tier.Identity{LogID: l.id, SegmentID: s.id(), Salt: entry.Salt}
 	object, err := tier.OpenObject(ctx, source, objectBytes, tailBytes, want)
@@ -71,6 +58,15 @@ func (l *Log) openObjectIn(ctx context.Context, s *segmentFile, t manifest.Tier)
 	}
 	l.engine.objects.put(key, object)
 	return object, nil
+}
+
+// objectKey names the object in a tier as it is now.
+func (l *Log) objectKey(entry *manifest.Segment, t manifest.Tier) objectKey {
+	key := objectKey{log: l.id, segment: entry.ID, tier: t}
+	if t == manifest.TierCold {
+		key.generation = entry.Cold.Generation
+	}
+	return key
 }
 
 // objectSource is where the object in a tier is read from.
@@ -99,13 +95,20 @@ func (w *warmSource) ReadRange(ctx context.Context, offset, length int64) (b []b
 	return tier.NewFileReader(file).ReadRange(ctx, offset, length)
 }
 
-// noteBadCopy remembers that a copy is damaged or missing, so that readers take
-// the next one. It reports false for an error that says nothing about the copy.
+// noteBadCopy remembers that a copy is damaged or missing, so that readers
+// prefer the others and nothing counts on it. It reports false for an error that
+// says nothing about the copy, and for one of a copy that was evicted meanwhile.
 func (l *Log) noteBadCopy(s *segmentFile, t manifest.Tier, err error) bool {
+	entry := l.entryOf(s)
 	if !isBadCopy(err) {
 		return false
 	}
-	l.engine.objects.drop(objectKey{log: l.id, segment: s.id(), tier: t})
+	if entry != nil {
+		l.engine.objects.drop(l.objectKey(entry, t))
+	}
+	if !l.isResident(s, t) {
+		return false
+	}
 	for {
 		old := s.suspect.Load()
 		if manifest.TierSet(old).Has(t) {
@@ -120,6 +123,18 @@ func (l *Log) noteBadCopy(s *segmentFile, t manifest.Tier, err error) bool {
 	return true
 }
 
+// isResident reports whether a segment still has a copy in a tier. What a
+// read-only log knows may be old: its owner goes on moving segments.
+func (l *Log) isResident(s *segmentFile, t manifest.Tier) bool {
+	if l.engine.readOnly && !l.engine.bucketOnly {
+		if err := l.journal.load(); err != nil {
+			l.engine.opts.Logger.Warn("manifest_not_read", "group", "aof2.manifest", "log", l.name, "error", err)
+		}
+	}
+	entry := l.entryOf(s)
+	return entry == nil && t == manifest.TierHot || entry != nil && entry.Resident.Has(t)
+}
+
 // isBadCopy reports whether an error means that a copy is not what it should be.
 func isBadCopy(err error) bool {
 	return errors.Is(err, tier.ErrCorrupt) || errors.Is(err, tier.ErrIdentity) || errors.Is(err, ErrDamaged) ||
@@ -128,13 +143,8 @@ func isBadCopy(err error) bool {
 
 // badCopy describes a copy of which nothing, or one frame, can be read.
 func (l *Log) badCopy(s *segmentFile, t manifest.Tier, err error) *DamageError {
-	damage := &DamageError{
-		Log: l.name, Segment: s.id(), FirstSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Reason: err.Error(),
-		Path: l.paths.warmFile(l.entryOf(s)),
-	}
-	if t == manifest.TierCold {
-		damage.Path = l.entryOf(s).Cold.Key
-	}
+	damage := l.lossOf(s, s.baseSeq())
+	damage.Path, damage.Reason = l.copyPath(s, t), err.Error()
 	var corrupt *tier.CorruptError
 	if errors.As(err, &corrupt) {
 		damage.Offset = corrupt.Offset
@@ -145,21 +155,63 @@ func (l *Log) badCopy(s *segmentFile, t manifest.Tier, err error) *DamageError {
 	return damage
 }
 
-// indexOf returns the index of a sealed segment, wherever it lies.
-func (l *Log) indexOf(ctx context.Context, s *segmentFile) (index *segment.Index, err error) {
+// copyPath is where a copy lies: a path, or a key in the bucket.
+func (l *Log) copyPath(s *segmentFile, t manifest.Tier) string {
+	entry := l.entryOf(s)
+	switch {
+	case entry == nil || t == manifest.TierHot:
+		return s.path
+	case t == manifest.TierWarm:
+		return l.paths.warmFile(entry)
+	default:
+		return l.folder.Name() + "/" + entry.Cold.Key
+	}
+}
+
+// indexOf returns the index of a sealed segment, from the nearest copy that has
+// it. The error matches ErrDamaged if none has.
+func (l *Log) indexOf(ctx context.Context, s *segmentFile) (*segment.Index, error) {
+	var failure error
+	for range copyRounds {
+		entry := l.entryOf(s)
+		for _, t := range l.copies(s) {
+			index, err := l.indexIn(ctx, s, t)
+			if err == nil {
+				return index, nil
+			}
+			failure = fmt.Errorf("read index of segment %d from its %s copy: %w", s.id(), t, err)
+			if l.noteBadCopy(s, t, err) {
+				failure = l.badCopy(s, t, err)
+			}
+		}
+		if l.entryOf(s) == entry {
+			break
+		}
+	}
+	if failure == nil {
+		failure = l.lossOf(s, s.baseSeq())
+	}
+	return nil, failure
+}
+
+// copyRounds bounds how often the copies of a segment are looked for again
+// because they were moved while they were tried.
+const copyRounds = 8
+
+func (l *Log) indexIn(ctx context.Context, s *segmentFile, t manifest.Tier) (index *segment.Index, err error) {
+	if t != manifest.TierHot {
+		object, err := l.openObjectIn(ctx, s, t)
+		if err != nil {
+			return nil, err
+		}
+		return object.Index(), nil
+	}
 	bytes, err := s.pin()
-	if err == nil {
-		defer func() { err = joinClose(err, s.unpin()) }()
-		return s.index(bytes)
-	}
-	if !isNotHot(err) {
-		return nil, err
-	}
-	object, _, err := l.openObject(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	return object.Index(), nil
+	defer func() { err = joinClose(err, s.unpin()) }()
+	return s.index(bytes)
 }
 
 // isNotHot reports whether pinning failed because there is no hot file.

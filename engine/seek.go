@@ -173,8 +173,11 @@ func (r *Reader) extentAt() segment.Extent {
 // if that is asked for, skips it.
 func (r *Reader) damaged(ctx context.Context, extent segment.Extent) error {
 	damage := r.log.damage(r.seg, extent)
-	if moved, err := r.leaveDamagedFile(ctx, damage); moved || err != nil {
-		return err
+	damage.Path = r.log.copyPath(r.seg, r.tier)
+	if damage.LastSeq >= r.want && !r.wasDamaged(extent.Offset) {
+		r.log.noteBadCopy(r.seg, r.tier, damage)
+		r.failed.note(r.tier, damage)
+		return r.another(ctx, r.seg, r.offset)
 	}
 	if err := r.skip(damage); err != nil {
 		return err

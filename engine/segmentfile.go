@@ -8,6 +8,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // segmentFile is one segment of a log: where it lies, how far it is written and
@@ -42,6 +43,8 @@ type segmentFile struct {
 	// suspect is the manifest.TierSet of copies that readers found damaged or
 	// missing.
 	suspect atomic.Uint32
+	// warmBytes is what the warm file counts for in the warm budget.
+	warmBytes atomic.Int64
 	// lastRead is when a reader last entered the segment, nanoseconds.
 	lastRead atomic.Int64
 
@@ -172,19 +175,25 @@ func (s *segmentFile) index(bytes []byte) (*segment.Index, error) {
 }
 
 func (s *segmentFile) decodeIndex(bytes []byte) (*segment.Index, error) {
-	footer := s.seal.Load()
-	size := uint64(len(bytes))
-	if footer.IndexOffset <= size && 0 < footer.IndexBytes && footer.IndexBytes <= size-footer.IndexOffset {
-		block := bytes[footer.IndexOffset : footer.IndexOffset+footer.IndexBytes]
-		if segment.CRC64(block) == footer.IndexCRC64 {
-			// The decoded index may be used after the map is gone.
-			return segment.DecodeIndex(append([]byte(nil), block...))
-		}
+	if block, verifies := s.indexBlock(bytes); verifies {
+		// The decoded index may be used after the map is gone.
+		return segment.DecodeIndex(append([]byte(nil), block...))
 	}
-	records := bytes[:min(footer.IndexOffset, size)]
+	records := bytes[:min(s.seal.Load().IndexOffset, uint64(len(bytes)))]
 	scan := segment.Scan(records, s.header, s.known())
 	block, _ := segment.BuildIndex(records, s.header, scan.Extents)
 	return segment.DecodeIndex(block)
+}
+
+// indexBlock is the index block of a sealed segment's file, and whether it is
+// as it was written.
+func (s *segmentFile) indexBlock(bytes []byte) (block []byte, verifies bool) {
+	footer, size := s.seal.Load(), uint64(len(bytes))
+	if footer.IndexOffset > size || footer.IndexBytes == 0 || footer.IndexBytes > size-footer.IndexOffset {
+		return nil, false
+	}
+	block = bytes[footer.IndexOffset : footer.IndexOffset+footer.IndexBytes]
+	return block, segment.CRC64(block) == footer.IndexCRC64
 }
 
 // known is what a seal proves about the segment's records.
@@ -202,6 +211,11 @@ func (s *segmentFile) noteSealed(footer *segment.Footer) {
 	s.writtenEnd.Store(int64(footer.IndexOffset))
 	s.durableEnd.Store(int64(footer.IndexOffset))
 	s.seal.Store(footer)
+}
+
+// trust takes a copy that was made anew for good.
+func (s *segmentFile) trust(t manifest.Tier) {
+	s.suspect.And(^uint32(manifest.TierSet(0).With(t)))
 }
 
 // ended reports whether nothing more will be written to the file.

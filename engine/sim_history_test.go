@@ -396,7 +396,7 @@ func (h *history) maintain() {
 // tier lets the coordinator carry out what the planner wants, a few moves.
 func (h *history) tier() {
 	for range 1 + h.below(4) {
-		actions := h.engine.coordinator.plan()
+		actions := h.engine.coordinator.plan(h.engine.opts.Now())
 		if len(actions) == 0 || h.log.failed() {
 			return
 		}

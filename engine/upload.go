@@ -13,12 +13,14 @@ import (
 
 // upload makes the cold copy of a segment that has a warm one: UploadStarted
 // with the key, PUT, a look whether this owner is still the owner, UploadDone.
-func (l *Log) upload(ctx context.Context, id uint64, attempt int) error {
+func (l *Log) upload(moving context.Context, id uint64, attempt int) error {
+	ctx, cancel := context.WithTimeoutCause(moving, l.engine.opts.bucketPatience, errBucketSilent)
+	defer cancel()
+	entry := l.journal.state().Segment(id)
 	epoch, err := l.claimEpoch(ctx)
 	if err != nil {
-		return fmt.Errorf("upload segment %d: %w", id, err)
+		return l.uploadFailed(ctx, entry, "", attempt, err)
 	}
-	entry := l.journal.state().Segment(id)
 	intent, err := l.uploadIntent(entry)
 	if err != nil {
 		return err
@@ -28,11 +30,16 @@ func (l *Log) upload(ctx context.Context, id uint64, attempt int) error {
 		err = l.folder.Superseded(ctx, epoch)
 	}
 	if err != nil {
-		return l.uploadFailed(entry, intent.Key, attempt, err)
+		return l.uploadFailed(ctx, entry, intent.Key, attempt, err)
 	}
-	if err := l.noteMove(manifest.Record{SegmentID: id, Payload: done}); err != nil {
+	records := []manifest.Record{{SegmentID: id, Payload: done}}
+	if old := entry.Cold.Key; entry.Resident.Has(manifest.TierCold) && old != intent.Key {
+		records = append(records, l.deleteRecord(entry, old))
+	}
+	if err := l.noteMove(records...); err != nil {
 		return err
 	}
+	l.segmentByID(id).trust(manifest.TierCold)
 	l.publishCold()
 	l.emit(Event{
 		Kind: EventSegmentUploaded, Segment: id, FirstSeq: entry.FirstSeq, LastSeq: entry.LastSeq, Bytes: int64(done.ObjectBytes),
@@ -75,7 +82,7 @@ func (l *Log) putObject(ctx context.Context, entry *manifest.Segment, key string
 func (l *Log) copyWarm(ctx context.Context, entry *manifest.Segment, w io.Writer) (err error) {
 	file, err := l.engine.opts.FS.Open(l.paths.warmFile(entry))
 	if err != nil {
-		return fmt.Errorf("open warm file: %w", err)
+		return sourceError(manifest.TierWarm, fmt.Errorf("open warm file: %w", err))
 	}
 	defer func() { err = joinClose(err, file.Close()) }()
 	sum, err := copyAndSum(ctx, w, file, int64(entry.Warm.ObjectBytes))
@@ -83,10 +90,10 @@ func (l *Log) copyWarm(ctx context.Context, entry *manifest.Segment, w io.Writer
 		return fmt.Errorf("read warm file: %w", err)
 	}
 	if sum != entry.Warm.CRC64 {
-		return &tier.CorruptError{
+		return sourceError(manifest.TierWarm, &tier.CorruptError{
 			Where: "warm file", Frame: -1, FirstSeq: entry.FirstSeq, LastSeq: entry.LastSeq,
 			Err: fmt.Errorf("CRC-64 is %016x, it was %016x when the file was made", sum, entry.Warm.CRC64),
-		}
+		})
 	}
 	return nil
 }
@@ -127,16 +134,24 @@ func (l *Log) adoptObject(ctx context.Context, entry *manifest.Segment, key stri
 // abandonKey gives up a key whose object is damaged: the next try takes the next
 // generation.
 func (l *Log) abandonKey(entry *manifest.Segment, key string, cause error) error {
-	notBefore := l.engine.opts.Now().Add(deleteGrace).UnixNano()
-	queued := &manifest.Tier2DeleteQueued{Key: key, NotBeforeNs: notBefore}
-	if err := l.noteMove(manifest.Record{SegmentID: entry.ID, Payload: queued}); err != nil {
+	if err := l.noteMove(l.deleteRecord(entry, key)); err != nil {
 		return errors.Join(cause, err)
 	}
 	return fmt.Errorf("object %s is damaged and will be put again under the next generation: %w", key, cause)
 }
 
-func (l *Log) uploadFailed(entry *manifest.Segment, key string, attempt int, cause error) error {
-	if errors.Is(cause, context.Canceled) {
+// deleteRecord queues an object of a segment that no copy of it is any more.
+func (l *Log) deleteRecord(entry *manifest.Segment, key string) manifest.Record {
+	notBefore := l.engine.opts.Now().Add(deleteGrace).UnixNano()
+	return manifest.Record{SegmentID: entry.ID, Payload: &manifest.Tier2DeleteQueued{Key: key, NotBeforeNs: notBefore}}
+}
+
+// uploadFailed notes a failure and what follows from it. key is empty if the
+// upload did not come as far as its intent.
+func (l *Log) uploadFailed(ctx context.Context, entry *manifest.Segment, key string, attempt int, cause error) error {
+	if errors.Is(context.Cause(ctx), errBucketSilent) {
+		cause = fmt.Errorf("%w within %s: %w", errBucketSilent, l.engine.opts.bucketPatience, cause)
+	} else if errors.Is(cause, context.Canceled) {
 		return cause // begun again when the log is opened
 	}
 	reason := reasonOf(cause)
@@ -146,9 +161,37 @@ func (l *Log) uploadFailed(entry *manifest.Segment, key string, attempt int, cau
 			return errors.Join(cause, err)
 		}
 	}
-	if errors.Is(cause, tier.ErrCorrupt) {
-		l.noteBadCopy(l.segmentByID(entry.ID), manifest.TierWarm, cause)
+	l.noteBadSource(l.segmentByID(entry.ID), cause)
+	failure := fmt.Errorf("upload segment %d: %w", entry.ID, cause)
+	if errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject) {
+		failure = l.stopUploads(failure)
 	}
-	l.emit(Event{Kind: EventSegmentUploadFailed, Segment: entry.ID, Reason: reason, Err: cause})
-	return fmt.Errorf("upload segment %d: %w", entry.ID, cause)
+	l.emit(Event{Kind: EventSegmentUploadFailed, Segment: entry.ID, Reason: reason, Err: failure})
+	return failure
+}
+
+// stopUploads ends the uploads of the log until it is opened again, and the
+// waits for the cold level with them. The first cause stays.
+func (l *Log) stopUploads(cause error) error {
+	l.mu.Lock()
+	first := l.mu.uploadStop == nil
+	if first {
+		l.mu.uploadStop = fmt.Errorf("%w: log %s: %w", ErrUploadsStopped, l.name, cause)
+	}
+	stopped := l.mu.uploadStop
+	follow := l.takeFollowLocked(Cold)
+	l.mu.Unlock()
+	closeAll(follow)
+	if first {
+		l.engine.opts.Logger.Error("uploads_stopped", "group", "aof2.tier2", "log", l.name, "error", cause)
+	}
+	return stopped
+}
+
+// uploadsStopped is why nothing of the log is uploaded any more, nil while it
+// is.
+func (l *Log) uploadsStopped() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.uploadStop
 }

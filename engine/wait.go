@@ -17,7 +17,7 @@ func (l *Log) Request(seq uint64, level Level) {
 }
 
 // Wait returns nil once the record seq has reached level. It returns an error
-// that matches ErrPoisoned or ErrClosed if it never will, ErrNotFound for a
+// that matches ErrPoisoned, ErrClosed or ErrUploadsStopped if it never will, ErrNotFound for a
 // number that was not appended, ErrUnsupported for a level that the log cannot
 // give, and ctx's error if that ends first: the record may still reach it.
 func (l *Log) Wait(ctx context.Context, seq uint64, level Level) error {
@@ -54,6 +54,8 @@ func (l *Log) prepareWait(seq uint64, level Level) (reached chan struct{}, done 
 		return nil, true, fmt.Errorf("%w: sequence %d, the last is %d", ErrNotFound, seq, l.appended.Load())
 	case l.closedLocked():
 		return nil, true, ErrClosed
+	case level == Cold && l.mu.uploadStop != nil:
+		return nil, true, l.mu.uploadStop
 	}
 	if level != Durable {
 		return l.followLocked(level), false, nil

@@ -51,6 +51,17 @@ func New(inner *blob.Bucket) *Faulty {
 	return f
 }
 
+// Between returns a driver and what puts it between a bucket and whoever opens
+// that: for those who have no bucket of their own to wrap. The driver is usable
+// once the bucket was opened.
+func Between() (*Faulty, func(*blob.Bucket) *blob.Bucket) {
+	f := New(nil)
+	return f, func(inner *blob.Bucket) *blob.Bucket {
+		f.inner = inner
+		return blob.NewBucket(f)
+	}
+}
+
 // Add puts a rule to work, behind those that are there. The first that applies
 // to a request decides. It panics if the pattern is malformed.
 func (f *Faulty) Add(rule Rule) *ActiveRule {
