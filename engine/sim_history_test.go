@@ -28,6 +28,7 @@ type history struct {
 	engine       *Engine
 	opened       bool
 	inHook       bool
+	checking     bool // the model looks at the log: nothing is appended meanwhile
 	inSeal       bool
 	moving       planner.Kind
 	lastOp       vfs.Operation
@@ -102,7 +103,7 @@ func (h *history) restart(power bool, end string) {
 
 // round opens the log, checks it against the model, works on it and ends.
 func (h *history) round(final bool) (end string) {
-	h.opened, h.log, h.engine, h.inSeal, h.moving = false, nil, nil, false, planner.None
+	h.opened, h.checking, h.log, h.engine, h.inSeal, h.moving = false, false, nil, nil, false, planner.None
 	h.final = final
 	if !final {
 		h.arm()
@@ -127,8 +128,9 @@ func (h *history) round(final bool) (end string) {
 		}
 		return "error in recovery"
 	}
-	h.opened = true
+	h.opened, h.checking = true, true
 	h.model.check(h.log)
+	h.checking = false
 	if final && h.chance(50) {
 		return "killed"
 	}
@@ -228,7 +230,7 @@ func (h *history) before(op vfs.Operation) {
 	} else if op.Kind != vfs.OpSyncDir {
 		h.renamed = false
 	}
-	if !h.opened || !h.chance(25) {
+	if !h.opened || h.checking || !h.chance(25) {
 		return
 	}
 	h.inHook = true
