@@ -26,6 +26,7 @@ type tieredRoot struct {
 	opts   Options
 	driver *buckettest.Faulty
 	events *eventLog
+	logs   LogOptions
 	engine *Engine
 	log    *Log
 }
@@ -34,7 +35,7 @@ type tieredRoot struct {
 func newTieredRoot(t *testing.T) *tieredRoot {
 	t.Helper()
 	dir := t.TempDir()
-	r := &tieredRoot{dir: filepath.Join(dir, "root"), events: &eventLog{}}
+	r := &tieredRoot{dir: filepath.Join(dir, "root"), events: &eventLog{}, logs: smallSegments()}
 	r.opts = Options{
 		HotBytesMax: 8 * segmentBytesFloor, WarmBytesMax: 4 * segmentBytesFloor, Bucket: "file://" + filepath.Join(dir, "bucket"),
 		OnEvent: r.events.note, bucketRetry: bucket.Retry{Attempts: 1}, reserveBytes: 4096, FS: vfs.OS(),
@@ -48,7 +49,7 @@ func (r *tieredRoot) open(t *testing.T) *Log {
 	t.Helper()
 	r.close(t)
 	r.engine = openOnDisk(t, r.dir, r.opts)
-	r.log = openLogTest(t, r.engine, smallSegments())
+	r.log = openLogTest(t, r.engine, r.logs)
 	return r.log
 }
 
@@ -131,7 +132,8 @@ func (r *tieredRoot) entry(segment uint64) *manifest.Segment {
 
 // objectPath is where the cold object of a segment lies.
 func (r *tieredRoot) objectPath(segment uint64) string {
-	return filepath.Join(strings.TrimPrefix(r.opts.Bucket, "file://"), r.log.folder.Name(), r.entry(segment).Cold.Key)
+	key := r.log.folder.Name() + "/" + r.entry(segment).Cold.Key
+	return filepath.Join(strings.TrimPrefix(r.opts.Bucket, "file://"), strings.ReplaceAll(key, "/", "+/"))
 }
 
 func (r *tieredRoot) copyPath(segment uint64, t manifest.Tier) string {
