@@ -27,7 +27,7 @@ func (l *Log) Append(rec *Record) (uint64, error) {
 	l.mu.Lock()
 	seq, err := l.appendLocked(rec, size)
 	if err == nil {
-		l.mu.lastID = l.mu.lastID[:0]
+		l.setLastIDLocked(nil)
 	}
 	l.mu.Unlock()
 	return seq, err
@@ -91,7 +91,7 @@ func (l *Log) appendBatchLocked(recs []Record, total int64, opts BatchOptions) (
 			first = seq
 		}
 	}
-	l.mu.lastID = l.mu.lastID[:0]
+	l.setLastIDLocked(nil)
 	return first, nil
 }
 

@@ -1,6 +1,9 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+	"context"
+)
 
 // Conditions of AppendIf. The zero value asks for nothing.
 type Conditions struct {
@@ -28,7 +31,9 @@ type Conditions struct {
 // its acknowledgement must wait until the original has the level asked for. A
 // condition that does not hold returns a *ConflictError. Conditions are checked
 // in the order: last sequence of the subject, last sequence, duplicate, last
-// message id. The first use of ExpectLastSubjectSeq may read segments.
+// message id. ExpectLastSubjectSeq may read segments from the local
+// disk; where only the bucket knows, the record is refused with Hydration
+// backpressure while that is fetched.
 func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	size, err := l.validate(rec)
 	if err != nil {
@@ -37,6 +42,11 @@ func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	filter := c.LastSubjectFilter
 	if len(filter) == 0 {
 		filter = l.subjectOf(rec)
+	}
+	if c.ExpectLastMsgID {
+		if err := l.lastIDRead(); err != nil {
+			return 0, err
+		}
 	}
 	for {
 		var history subjectHistory
@@ -77,7 +87,7 @@ func (l *Log) appendUniqueLocked(rec *Record, size int64, c *Conditions) (uint64
 	if err != nil {
 		return 0, err
 	}
-	l.mu.lastID = append(l.mu.lastID[:0], c.MsgID...)
+	l.setLastIDLocked(c.MsgID)
 	if len(c.MsgID) > 0 {
 		l.mu.dedup.add(c.MsgID, seq, l.now())
 	}
@@ -99,6 +109,11 @@ func (l *Log) checkLocked(c *Conditions) (uint64, error) {
 	return 0, nil
 }
 
+// setLastIDLocked notes the message id of the last record.
+func (l *Log) setLastIDLocked(id []byte) {
+	l.mu.lastID, l.mu.lastIDUnread = append(l.mu.lastID[:0], id...), false
+}
+
 // rebuildDedup reads the ids of the records that the window still covers.
 func (l *Log) rebuildDedup() error {
 	now := l.now()
@@ -109,17 +124,24 @@ func (l *Log) rebuildDedup() error {
 			start = min(start, s.baseSeq())
 		}
 	}
-	if last := l.durable.Load(); start > last {
-		start = max(last, 1) // the last record's id is needed in any case
-	}
-	if l.durable.Load() == 0 {
+	last := l.durable.Load()
+	if last == 0 {
 		return nil
 	}
-	return l.eachRecord(start, func(rec Record) {
+	if start > last {
+		if s := l.segmentFor(last); s != nil && !l.isLocal(s) {
+			l.mu.lastIDUnread = true // read when somebody asks: an open makes no request for it
+			return nil
+		}
+		start = last // the last record's id is needed in any case
+	}
+	ctx, cancel := context.WithTimeout(l.moving, openTimeout)
+	defer cancel()
+	return l.eachRecord(ctx, start, func(rec Record) {
 		id, ok := findHeader(rec.Headers, l.opts.Dedup.Header)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.mu.lastID = append(l.mu.lastID[:0], id...)
+		l.setLastIDLocked(id)
 		if ok && len(id) > 0 && rec.Timestamp >= from {
 			l.mu.dedup.add(id, rec.Seq, rec.Timestamp)
 		}

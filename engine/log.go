@@ -78,6 +78,9 @@ type Log struct {
 
 		dedup  *dedupIndex
 		lastID []byte // message id of the last record, empty if it had none
+		// lastIDUnread says that the last record was not read yet: it is only in
+		// the bucket.
+		lastIDUnread bool
 
 		nextSegmentID uint64
 		nextCapacity  int64
@@ -250,6 +253,14 @@ func (l *Log) endError() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.endedLocked()
+}
+
+// endedBy is ErrClosed for what Close cut off, and err for everything else.
+func (l *Log) endedBy(err error) error {
+	if errors.Is(err, context.Canceled) && l.closed() {
+		return ErrClosed
+	}
+	return err
 }
 
 // abandon gives up what was appended and found no room before the log closed.

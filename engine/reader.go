@@ -85,7 +85,8 @@ const ctxCheckRecords = 256
 const openTimeout = time.Minute
 
 // NewReader opens a reader. It must be closed. Where it begins at a time or a
-// record id, it may have to read an index from the bucket. Errors: ErrInvalidOptions,
+// record id, it may have to read an index from the bucket, for a minute at most
+// and no longer than until the log is closed. Errors: ErrInvalidOptions,
 // ErrTrimmed for a sequence that retention removed, ErrNotFound for a record id
 // that points at no record, ErrClosed.
 func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
@@ -96,7 +97,7 @@ func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
 	if l.closed() {
 		return nil, ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	ctx, cancel := context.WithTimeout(l.moving, openTimeout)
 	defer cancel()
 	var err error
 	switch {
@@ -108,7 +109,7 @@ func (l *Log) NewReader(opts ReadOptions) (*Reader, error) {
 		err = r.seekSeq(opts.FromSeq)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.Close())
+		return nil, errors.Join(l.endedBy(err), r.Close())
 	}
 	return r, nil
 }
@@ -361,11 +362,11 @@ func (r *Reader) Close() error {
 
 // eachRecordAt visits every record from a sequence up to the level's watermark
 // and skips what is damaged: what is gone has no subject and no id.
-func (l *Log) eachRecordAt(from uint64, level Level, visit func(Record)) error {
-	return l.eachRecordBetween(from, l.watermark(level), level, visit)
+func (l *Log) eachRecordAt(ctx context.Context, from uint64, level Level, visit func(Record)) error {
+	return l.eachRecordBetween(ctx, from, l.watermark(level), level, visit)
 }
 
-func (l *Log) eachRecordBetween(from, to uint64, level Level, visit func(Record)) (err error) {
+func (l *Log) eachRecordBetween(ctx context.Context, from, to uint64, level Level, visit func(Record)) (err error) {
 	if from > to {
 		return nil
 	}
@@ -374,7 +375,7 @@ func (l *Log) eachRecordBetween(from, to uint64, level Level, visit func(Record)
 		return err
 	}
 	defer func() { err = joinClose(err, r.Close()) }()
-	for rec, err := range r.All(context.Background()) {
+	for rec, err := range r.All(ctx) {
 		if err != nil {
 			return err
 		}
@@ -383,8 +384,8 @@ func (l *Log) eachRecordBetween(from, to uint64, level Level, visit func(Record)
 	return nil
 }
 
-func (l *Log) eachRecord(from uint64, visit func(Record)) error {
-	return l.eachRecordAt(from, Durable, visit)
+func (l *Log) eachRecord(ctx context.Context, from uint64, visit func(Record)) error {
+	return l.eachRecordAt(ctx, from, Durable, visit)
 }
 
 func joinClose(err, closeErr error) error { return errors.Join(err, closeErr) }

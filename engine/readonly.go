@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,7 @@ func (l *Log) refresh() error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
 	if l.engine.bucketOnly {
-		return l.refreshFromBucket(context.Background())
+		return l.refreshFromBucket(l.moving)
 	}
 	names, err := l.segmentNames()
 	if err != nil {

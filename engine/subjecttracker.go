@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -21,6 +22,11 @@ type subjectTracker struct {
 	last    map[string]*uint64
 	limit   int    // of subjects in last, until the next shedding
 	shed    uint64 // how often subjects were dropped that lie in sealed segments
+
+	// fetching are the filters whose history is being read from the bucket, and
+	// fetched what came of it. Both are bounded.
+	fetching map[string]bool
+	fetched  map[string]subjectHistory
 }
 
 // subjectsTrackedMax is how many subjects are tracked before those that lie in
@@ -86,8 +92,14 @@ func (t *subjectTracker) history(filter []byte) (history subjectHistory, err err
 	if known, history.shed = t.tracked(filter); known {
 		return history, nil // the newest is known already
 	}
-	history.last, err = t.log.lastInSealed(filter)
-	return history, err
+	if fetched, ok := t.takeFetched(filter); ok {
+		return fetched, nil
+	}
+	history.last, err = t.log.lastInSealed(t.log.moving, filter, localOnly)
+	if errors.Is(err, errNotLocal) {
+		err = t.fetch(string(filter))
+	}
+	return history, t.log.endedBy(err)
 }
 
 // staleLocked reports whether subjects were dropped that the history may not
@@ -118,7 +130,7 @@ func (t *subjectTracker) load() error {
 			from = min(from, s.baseSeq())
 		}
 	}
-	err := t.log.eachRecordAt(from, Written, func(rec Record) {
+	err := t.log.eachRecordAt(t.log.moving, from, Written, func(rec Record) {
 		t.log.mu.Lock()
 		defer t.log.mu.Unlock()
 		t.noteLocked(rec.Subject, rec.Seq)
@@ -157,53 +169,4 @@ func (t *subjectTracker) lastLocked(filter []byte, history subjectHistory) uint6
 		}
 	}
 	return last
-}
-
-// lastInSealed is the last sequence of a filter in the sealed segments, 0 if
-// there is none.
-func (l *Log) lastInSealed(filter []byte) (uint64, error) {
-	list := *l.segments.Load()
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].seal.Load() == nil {
-			continue
-		}
-		last, err := l.lastInSegment(list[i], filter)
-		if last > 0 || err != nil {
-			return last, err
-		}
-	}
-	return 0, nil
-}
-
-func (l *Log) lastInSegment(s *segmentFile, filter []byte) (last uint64, err error) {
-	index, err := l.indexOf(context.Background(), s)
-	if err != nil {
-		return 0, err
-	}
-	if isLiteral(filter) {
-		subject, present, exact := index.Lookup(string(filter))
-		if exact || !present {
-			return subject.LastSeq, nil
-		}
-	}
-	subjects, exact := index.Subjects()
-	if exact {
-		for subject := range subjects {
-			if subject.LastSeq > last && MatchSubject(filter, []byte(subject.Name)) {
-				last = subject.LastSeq
-			}
-		}
-		return last, nil
-	}
-	return l.lastInRecords(s, filter)
-}
-
-// lastInRecords reads all of a segment: its filters do not know sequences.
-func (l *Log) lastInRecords(s *segmentFile, filter []byte) (last uint64, err error) {
-	err = l.eachRecordBetween(s.baseSeq(), s.lastSeq.Load(), Durable, func(rec Record) {
-		if MatchSubject(filter, rec.Subject) {
-			last = rec.Seq
-		}
-	})
-	return last, err
 }

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// This file looks up what sealed segments say about a subject. An append does
+// not wait for the bucket: what only the bucket knows is fetched beside it.
+
+const (
+	// fetchesMax is how many filters are looked up in the bucket at a time.
+	fetchesMax = 8
+	// fetchedMax is how many answers are kept for those who ask again.
+	fetchedMax = 4096
+	// fetchPatience bounds one look-up.
+	fetchPatience = 5 * time.Minute
+)
+
+// errNotLocal says that only the bucket knows.
+var errNotLocal = errors.New("engine: what the segment says is only in the bucket")
+
+// reach is how far a look-up may go.
+type reach bool
+
+const (
+	localOnly  reach = false
+	withBucket reach = true
+)
+
+// takeFetched is the answer for a filter that was fetched, if it still holds.
+func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	history, ok := t.fetched[string(filter)]
+	if ok && t.staleLocked(history) {
+		delete(t.fetched, string(filter))
+		return history, false
+	}
+	return history, ok
+}
+
+// fetch starts to look a filter up in the bucket, and returns the refusal of the
+// append that asks.
+func (t *subjectTracker) fetch(filter string) error {
+	return t.fetchOnce(filter, func(ctx context.Context, shed uint64) (func(), error) {
+		last, err := t.log.lastInSealed(ctx, []byte(filter), withBucket)
+		return func() {
+			if len(t.fetched) >= fetchedMax {
+				clear(t.fetched)
+			}
+			t.fetched[filter] = subjectHistory{last: last, shed: shed}
+		}, err
+	})
+}
+
+// lastIDRead makes sure that the id of the last record is known, or returns the
+// refusal of the append that asks while it is read from the bucket.
+func (l *Log) lastIDRead() error {
+	l.mu.Lock()
+	unread, last := l.mu.lastIDUnread, l.appended.Load()
+	l.mu.Unlock()
+	if !unread {
+		return nil
+	}
+	// No filter is empty.
+	return l.subjects.fetchOnce("", func(ctx context.Context, _ uint64) (func(), error) {
+		var id []byte
+		err := l.eachRecordBetween(ctx, last, last, Durable, func(rec Record) {
+			found, _ := findHeader(rec.Headers, l.opts.Dedup.Header)
+			id = append(id, found...)
+		})
+		return func() {
+			if l.mu.lastIDUnread {
+				l.setLastIDLocked(id)
+			}
+		}, err
+	})
+}
+
+// fetchOnce runs a look-up in the bucket, unless it runs already, and takes over
+// what came of it under the log's lock. It returns the refusal of the append
+// that asks.
+func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, shed uint64) (func(), error)) error {
+	l := t.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usableLocked(); err != nil {
+		return err
+	}
+	// It is this append that is refused, not the log that refuses.
+	l.mu.pressure.total[Hydration]++
+	refusal := &BackpressureError{
+		Log: l.name, Kind: Hydration, RetryAfter: backpressureRetry, Full: "what the condition asks about is being read from the bucket",
+	}
+	if t.fetching[key] || len(t.fetching) >= fetchesMax {
+		return refusal
+	}
+	if t.fetching == nil {
+		t.fetching, t.fetched = make(map[string]bool), make(map[string]subjectHistory)
+	}
+	t.fetching[key] = true
+	shed := t.shed
+	l.moves.Add(1) // Close ends it and waits for it
+	go func() {
+		defer l.moves.Done()
+		ctx, cancel := context.WithTimeout(l.moving, fetchPatience)
+		defer cancel()
+		takeOver, err := lookUp(ctx, shed)
+		if err != nil { // the next append tries again
+			l.engine.opts.Logger.Warn("history_not_read", "group", "aof2.tier2", "log", l.name, "error", err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(t.fetching, key)
+		if err == nil {
+			takeOver()
+		}
+	}()
+	return refusal
+}
+
+// lastInSealed is the last sequence of a filter in the sealed segments, 0 if
+// there is none.
+func (l *Log) lastInSealed(ctx context.Context, filter []byte, far reach) (uint64, error) {
+	list := *l.segments.Load()
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].seal.Load() == nil {
+			continue
+		}
+		last, known := l.lastInMemory(list[i], filter)
+		var err error
+		switch {
+		case known:
+		case far == localOnly && !l.isLocal(list[i]):
+			return 0, fmt.Errorf("segment %d: %w", list[i].id(), errNotLocal)
+		default:
+			last, err = l.lastInSegment(ctx, list[i], filter)
+		}
+		if last > 0 || err != nil {
+			return last, err
+		}
+	}
+	return 0, nil
+}
+
+// lastInMemory is the last sequence of a filter in a cold segment whose index is
+// in memory.
+func (l *Log) lastInMemory(s *segmentFile, filter []byte) (last uint64, known bool) {
+	entry := l.entryOf(s)
+	if entry == nil || !entry.Resident.Has(manifest.TierCold) {
+		return 0, false
+	}
+	object := l.engine.objects.get(l.objectKey(entry, manifest.TierCold))
+	if object == nil {
+		return 0, false
+	}
+	return lastInIndex(object.Index(), filter)
+}
+
+// isLocal reports whether a segment can be read without the bucket.
+func (l *Log) isLocal(s *segmentFile) bool {
+	entry := l.entryOf(s)
+	if entry == nil {
+		return true
+	}
+	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
+	return good.Without(manifest.TierCold) != 0
+}
+
+func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) (last uint64, err error) {
+	index, err := l.indexOf(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	if last, exact := lastInIndex(index, filter); exact {
+		return last, nil
+	}
+	return l.lastInRecords(ctx, s, filter)
+}
+
+// lastInIndex is the last sequence of a filter in a segment, if its index knows
+// it.
+func lastInIndex(index *segment.Index, filter []byte) (last uint64, exact bool) {
+	if isLiteral(filter) {
+		subject, present, exact := index.Lookup(string(filter))
+		if exact || !present {
+			return subject.LastSeq, true
+		}
+	}
+	subjects, exact := index.Subjects()
+	if !exact {
+		return 0, false
+	}
+	for subject := range subjects {
+		if subject.LastSeq > last && MatchSubject(filter, []byte(subject.Name)) {
+			last = subject.LastSeq
+		}
+	}
+	return last, true
+}
+
+// lastInRecords reads all of a segment: its filters do not know sequences.
+func (l *Log) lastInRecords(ctx context.Context, s *segmentFile, filter []byte) (last uint64, err error) {
+	err = l.eachRecordBetween(ctx, s.baseSeq(), s.lastSeq.Load(), Durable, func(rec Record) {
+		if MatchSubject(filter, rec.Subject) {
+			last = rec.Seq
+		}
+	})
+	return last, err
+}

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
+)
+
+// newColdRoot has segments of 60 records each that are only in the bucket.
+func newColdRoot(t *testing.T, segments int) *tieredRoot {
+	t.Helper()
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, segments, 60)
+	for id := range segments {
+		r.mustDo(t, uint64(id+1), planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
+	}
+	return r
+}
+
+func lastOfSubject(subject string, last uint64) Conditions {
+	return Conditions{ExpectLastSubjectSeq: true, LastSubjectSeq: last, LastSubjectFilter: []byte(subject)}
+}
+
+// An append whose condition only the bucket can judge is refused at once, while
+// the answer is fetched beside it; other appends go on.
+func TestAppendDoesNotWaitForTheBucketToKnowASubject(t *testing.T) {
+	r := newColdRoot(t, 2)
+	l := r.open(t)
+	hang := r.driver.Add(buckettest.Rule{Op: buckettest.OpReads, Fault: buckettest.Hang})
+	rec := tieredRecord(121)
+	for _, filter := range []string{"orders.2", "orders.2", "orders.3", "*.4"} {
+		_, err := l.AppendIf(&rec, lastOfSubject(filter, 117))
+		var full *BackpressureError
+		if !errors.As(err, &full) || full.Kind != Hydration || full.RetryAfter <= 0 {
+			t.Fatalf("%s: %v", filter, err)
+		}
+	}
+	if _, err := l.Append(&rec); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the bucket is asked, once a filter", func() bool { return hang.Applied() == 3 })
+	r.close(t) // it ends with the log
+	r.driver.Clear()
+
+	l = r.open(t)
+	var conflict *ConflictError
+	for filter, want := range map[string]uint64{"orders.2": 117, "orders.3": 118, "*.4": 119, "orders.none": 0, "none.>": 0} {
+		if want != 0 && filter != "*.4" && filter[7] == tieredRecord(121).Subject[7] {
+			t.Fatal("the record in between has this subject")
+		}
+		var err error
+		eventually(t, "the answer is there", func() bool {
+			_, err = l.AppendIf(&rec, lastOfSubject(filter, want+1))
+			return !errors.Is(err, ErrBackpressure)
+		})
+		if !errors.As(err, &conflict) || conflict.ActualSeq != want {
+			t.Errorf("%s: %v", filter, err)
+		}
+	}
+	seq, err := l.AppendIf(&rec, lastOfSubject("orders.2", 117))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was appended since counts, whatever was fetched before.
+	if _, err := l.AppendIf(&rec, lastOfSubject(string(rec.Subject), seq-1)); !errors.As(err, &conflict) || conflict.ActualSeq != seq {
+		t.Errorf("got %v, the last is %d", err, seq)
+	}
+}
+
+func TestAppendDoesNotWaitForTheBucketToKnowTheLastID(t *testing.T) {
+	r := newColdRoot(t, 1)
+	before := requests(r.driver)
+	l := r.open(t)
+	if n := requests(r.driver) - before; n != 0 {
+		t.Errorf("opening a log that is only cold made %d requests", n)
+	}
+	rec := tieredRecord(61)
+	expected := Conditions{ExpectLastMsgID: true, LastMsgID: []byte("other")}
+	if _, err := l.AppendIf(&rec, expected); !errors.Is(err, ErrBackpressure) {
+		t.Fatal(err)
+	}
+	var err error
+	eventually(t, "it is known", func() bool {
+		_, err = l.AppendIf(&rec, expected)
+		return !errors.Is(err, ErrBackpressure)
+	})
+	var conflict *ConflictError
+	if !errors.As(err, &conflict) || conflict.Kind != ConflictLastMsgID || conflict.ActualMsgID != "" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLookUpsInTheBucketAreBounded(t *testing.T) {
+	r := newColdRoot(t, 1)
+	l := r.open(t)
+	r.driver.Add(buckettest.Rule{Op: buckettest.OpReads, Fault: buckettest.Hang})
+	rec := tieredRecord(61)
+	for n := range 10 * fetchesMax {
+		_, err := l.AppendIf(&rec, lastOfSubject("other."+string(rune('a'+n)), 0))
+		if !errors.Is(err, ErrBackpressure) {
+			t.Fatal(err)
+		}
+	}
+	l.mu.Lock()
+	fetching := len(l.subjects.fetching)
+	l.mu.Unlock()
+	if fetching != fetchesMax {
+		t.Errorf("%d look-ups at a time", fetching)
+	}
+}
+
+// The ids of records that are only in the bucket are remembered after a reopen.
+func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	l := r.open(t)
+	ids := make(map[uint64]string)
+	for n := 1; n <= 40; n++ {
+		rec := tieredRecord(n)
+		rec.Timestamp = 0 // now: inside the window
+		id := string(rune('A'+n)) + "-id"
+		headers, err := EncodeHeaders(map[string][]string{"Nats-Msg-Id": {id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Headers = headers
+		seq, err := l.AppendIf(&rec, Conditions{MsgID: []byte(id)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[seq] = id
+	}
+	r.seal(t)
+	r.mustDo(t, 1, planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
+	l = r.open(t)
+	for seq, id := range ids {
+		rec := tieredRecord(int(seq))
+		if got, err := l.AppendIf(&rec, Conditions{MsgID: []byte(id)}); !errors.Is(err, ErrDuplicate) || got != seq {
+			t.Errorf("id of %d: %d, %v", seq, got, err)
+		}
+	}
+	// A bucket that does not answer ends the open with its error.
+	r.close(t)
+	r.driver.Add(buckettest.Rule{Op: buckettest.OpReads, Err: buckettest.ErrTimeout})
+	e := openOnDisk(t, r.dir, r.opts)
+	if _, err := e.OpenLog("orders", smallSegments()); !errors.Is(err, buckettest.ErrTimeout) || errors.Is(err, context.Canceled) {
+		t.Errorf("open: %v", err)
+	}
+	r.driver.Clear()
+	if _, err := e.OpenLog("orders", smallSegments()); err != nil {
+		t.Errorf("open when it is back: %v", err)
+	}
+	if e.hot.used.Load() != 0 || e.warm.Load() != 0 {
+		t.Errorf("%d hot, %d warm bytes are counted", e.hot.used.Load(), e.warm.Load())
+	}
+}
