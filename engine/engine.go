@@ -124,7 +124,7 @@ func (e *Engine) openRoot() (err error) {
 		return err
 	}
 	e.hot.limit = e.opts.HotBytesMax
-	e.reserve = reserve{fs: e.opts.FS, path: filepath.Join(e.dir, reserveFileName), bytes: e.opts.reserveBytes}
+	e.reserve.fs, e.reserve.path, e.reserve.bytes = e.opts.FS, filepath.Join(e.dir, reserveFileName), e.opts.reserveBytes
 	return e.reserve.restore()
 }
 

@@ -31,6 +31,7 @@ func (l *Log) evictHot(id uint64) error {
 		return fmt.Errorf("evict segment %d from hot: %w", id, err)
 	}
 	l.engine.hot.giveBack(s.bytes.Swap(0))
+	l.engine.reserve.takeBack(l.engine.opts.Logger)
 	return nil
 }
 
@@ -46,6 +47,7 @@ func (l *Log) evictWarm(id uint64) error {
 		return fmt.Errorf("evict segment %d from warm: %w", id, err)
 	}
 	l.holdWarm(l.segmentByID(id), 0)
+	l.engine.reserve.takeBack(l.engine.opts.Logger)
 	return nil
 }
 

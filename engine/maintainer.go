@@ -162,6 +162,7 @@ func (k *maintainer) prepare(bytes int64) bool {
 	k.mu.Unlock()
 	k.log.setNoRoom(nil)
 	k.log.signal()
+	k.log.engine.reserve.takeBack(k.log.engine.opts.Logger)
 	return true
 }
 
