@@ -89,27 +89,6 @@ func (l *Log) takeEpoch() (uint64, error) {
 	return l.mu.epoch, nil
 }
 
-// claimUpTo claims an epoch and those below it that owners took who never put
-// anything: claims have no gap, so that a stale owner finds the one after its
-// own.
-func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
-	highest, err := l.folder.HighestEpoch(ctx)
-	if err != nil {
-		return err
-	}
-	first := epoch
-	if highest > 0 {
-		first = min(highest+1, epoch)
-	}
-	owner := bucket.Owner{Name: l.engine.root.NodeID, Token: l.engine.token}
-	for next := first; next <= epoch; next++ {
-		if err := l.folder.Claim(ctx, next, owner); err != nil {
-			return err
-		}
-	}
-	return l.folder.Superseded(ctx, epoch)
-}
-
 // putIdentity stores what log this folder is of, for who has nothing else.
 func (l *Log) putIdentity(ctx context.Context) error {
 	body, err := json.MarshalIndent(l.fixed, "", "  ")

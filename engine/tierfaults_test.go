@@ -70,7 +70,7 @@ func (r *tieredRoot) another(t *testing.T) *tieredRoot {
 	copied := *r
 	copied.dir, copied.engine, copied.log = filepath.Join(t.TempDir(), "root"), nil, nil
 	copied.events = &eventLog{}
-	copied.opts.OnEvent = copied.events.note
+	copied.opts.OnEvent, copied.opts.FS = copied.events.note, vfs.OS()
 	copied.driver, copied.opts.wrapBucket = buckettest.Between()
 	if err := os.CopyFS(copied.dir, os.DirFS(r.dir)); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+)
+
+// This file is the claims of a log's owner in the bucket. Epochs alone do not
+// tell a root from a copy of it: each of them counts on from where it was
+// copied. So an owner remembers its last claim in the root, and stops if the
+// bucket has a later one that it did not make.
+
+const claimFileName = "claim.json"
+
+// claimFile is what a root knows of its claims: the last one that the bucket
+// confirmed, and one that may have been made.
+type claimFile struct {
+	FormatVersion int       `json:"format_version"`
+	Made          madeClaim `json:"made"`
+	Intended      madeClaim `json:"intended"`
+}
+
+// madeClaim is an epoch, 0 for none, and the token that it was claimed with.
+type madeClaim struct {
+	Epoch uint64 `json:"epoch"`
+	Token string `json:"token"`
+}
+
+func (l *Log) claimPath() string { return filepath.Join(l.paths.dir, claimFileName) }
+
+func (l *Log) readClaims() (known claimFile, err error) {
+	err = readJSON(l.engine.opts.FS, l.claimPath(), &known)
+	if errors.Is(err, fs.ErrNotExist) {
+		return claimFile{}, nil
+	}
+	if err == nil && known.FormatVersion > rootFormatVersion {
+		err = fmt.Errorf("%w: %s", ErrNewerFormat, l.claimPath())
+	}
+	return known, err
+}
+
+func (l *Log) writeClaims(known claimFile) error {
+	known.FormatVersion = rootFormatVersion
+	return writeJSON(l.engine.opts.FS, l.claimPath(), known)
+}
+
+// claimUpTo claims an epoch and those below it that owners took who never put
+// anything: claims have no gap, so that a stale owner finds the one after its
+// own. The last claim before must be this root's.
+func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
+	known, err := l.readClaims()
+	if err != nil {
+		return err
+	}
+	highest, err := l.folder.HighestEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	if known, err = l.checkOwnClaim(ctx, known, highest); err != nil {
+		return err
+	}
+	first := epoch
+	if highest > 0 {
+		first = min(highest+1, epoch)
+	}
+	owner := bucket.Owner{Name: l.engine.root.NodeID, Token: l.engine.token}
+	for next := first; next <= epoch; next++ {
+		known.Intended = madeClaim{Epoch: next, Token: owner.Token}
+		if err := l.writeClaims(known); err != nil {
+			return err
+		}
+		if err := l.folder.Claim(ctx, next, owner); err != nil {
+			return err
+		}
+		known.Made = known.Intended
+	}
+	known.Intended = madeClaim{}
+	if err := l.writeClaims(known); err != nil {
+		return err
+	}
+	return l.folder.Superseded(ctx, epoch)
+}
+
+// checkOwnClaim makes sure that the highest claim in the bucket is the last one
+// that this root made, or meant to make, and returns what is known then.
+func (l *Log) checkOwnClaim(ctx context.Context, known claimFile, highest uint64) (claimFile, error) {
+	if highest == 0 || highest == known.Made.Epoch && known.Made.Token == l.engine.token {
+		return known, nil
+	}
+	for _, own := range []madeClaim{known.Intended, known.Made} {
+		if own.Epoch != highest {
+			continue
+		}
+		// A claim of the same token is found again; one of another is fenced.
+		owner := bucket.Owner{Name: l.engine.root.NodeID, Token: own.Token}
+		if err := l.folder.Claim(ctx, highest, owner); err != nil {
+			return known, err
+		}
+		known.Made, known.Intended = own, madeClaim{}
+		return known, nil
+	}
+	err := l.folder.Superseded(ctx, highest-1) // names the holder
+	if err == nil {
+		err = fmt.Errorf("%w: epoch %d was claimed and is not any more", bucket.ErrFenced, highest)
+	}
+	return known, err
+}
