@@ -95,7 +95,7 @@ func (l *Log) refreshFromBucket(ctx context.Context) error {
 	state := l.journal.state()
 	var fresh []listedObject
 	for _, listed := range keys {
-		if state.Segment(listed.ID) == nil {
+		if entry := state.Segment(listed.ID); entry == nil || entry.Cold.Key != listed.String() {
 			fresh = append(fresh, listed)
 		}
 	}
@@ -106,8 +106,14 @@ func (l *Log) refreshFromBucket(ctx context.Context) error {
 		if fresh[i].object == nil {
 			continue // reported when somebody reads there
 		}
-		if state, err = applyObject(state, &fresh[i]); err != nil {
-			return fmt.Errorf("adopt %s: %w", fresh[i].SegmentKey, err)
+		next, err := applyObject(state, &fresh[i])
+		if err != nil { // it costs its own sequences and no others
+			l.engine.opts.Logger.Error("object_not_adopted", "group", "aof2.tier2", "log", l.name, "key", fresh[i].String(), "error", err)
+			continue
+		}
+		state = next
+		if s := l.segmentByID(fresh[i].ID); s != nil {
+			s.trust(manifest.TierCold) // a new generation replaces the one that was found damaged
 		}
 	}
 	l.journal.published.Store(state)
