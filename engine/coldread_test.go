@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -175,4 +177,40 @@ func TestAHotSegmentThatIsReadStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.mustDo(t, 1, planner.EvictHot)
+}
+
+// Closing the engine ends what is under way: moves, readers that wait for the
+// bucket, and look-ups; nothing stays open.
+func TestCloseEndsMovesAndReadsThatWaitForTheBucket(t *testing.T) {
+	r := newTieredRoot(t)
+	r.opts.HotBytesMax, r.opts.WarmBytesMax = 6*segmentBytesFloor, segmentBytesFloor
+	l := r.open(t)
+	appendTiered(t, l, 1, 6*70)
+	r.seal(t)
+	eventually(t, "a segment is only cold", func() bool {
+		_, _, _, coldOnly := residency(l)
+		return coldOnly > 0 && allCold(l)
+	})
+	hang := r.driver.Add(buckettest.Rule{Fault: buckettest.Hang})
+	appendTiered(t, l, 6*70+1, 70)
+	r.seal(t) // its upload hangs
+	at := tieredRecord(1).Timestamp
+	opening := inBackground(func() error {
+		reader, err := l.NewReader(ReadOptions{FromTime: at})
+		if err == nil {
+			err = errors.Join(errors.New("it was opened"), reader.Close())
+		}
+		return err
+	})
+	eventually(t, "uploads and the reader wait", func() bool { return hang.Applied() >= 2 && len(opening) == 0 })
+	r.close(t)
+	if err := ends(t, "the reader", opening); !errors.Is(err, ErrClosed) && !errors.Is(err, bucket.ErrClosed) {
+		t.Errorf("the reader: %v", err)
+	}
+	r.driver.Clear()
+	l = r.open(t)
+	wantTiered(t, readAll(t, l, ReadOptions{}), 1, 1, 7*70)
+	if err := l.Wait(shortly(t), 7*70, Cold); err != nil {
+		t.Error(err)
+	}
 }

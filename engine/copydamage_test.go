@@ -60,15 +60,15 @@ type part struct {
 func partsOf(t *testing.T, r *tieredRoot, in manifest.Tier) []part {
 	t.Helper()
 	flip := func(at int64) func(*testing.T, *tieredRoot, manifest.Tier) {
-		return func(t *testing.T, r *tieredRoot, in manifest.Tier) { changeFile(t, r.copyPath(1, in), flipAt(at)) }
+		return func(t *testing.T, r *tieredRoot, in manifest.Tier) { changeFile(t, r.copyPath(in), flipAt(at)) }
 	}
 	missing := part{"missing", func(t *testing.T, r *tieredRoot, in manifest.Tier) {
-		if err := os.Remove(r.copyPath(1, in)); err != nil {
+		if err := os.Remove(r.copyPath(in)); err != nil {
 			t.Fatal(err)
 		}
 	}, 1, damagedEach}
 	truncated := part{"truncated", func(t *testing.T, r *tieredRoot, in manifest.Tier) {
-		changeFile(t, r.copyPath(1, in), func(b []byte) []byte { return b[:len(b)/2] })
+		changeFile(t, r.copyPath(in), func(b []byte) []byte { return b[:len(b)/2] })
 	}, 1, damagedEach}
 	if in == manifest.TierHot {
 		record := placedAt(t, r, 300)
@@ -236,7 +236,7 @@ func wantNotCounted(t *testing.T, r *tieredRoot, bad manifest.Tier, others manif
 // Copies that are all damaged, each elsewhere, still make up the whole.
 func TestCopiesThatAreDamagedElsewhereMakeUpTheWhole(t *testing.T) {
 	r := newDamagedRoot(t, tierSet(tiersNearestFirst...))
-	changeFile(t, r.copyPath(1, manifest.TierHot), flipAt(placedAt(t, r, 300)+60))
+	changeFile(t, r.copyPath(manifest.TierHot), flipAt(placedAt(t, r, 300)+60))
 	for frame, in := range map[int]manifest.Tier{0: manifest.TierWarm, 2: manifest.TierCold} {
 		object, err := r.log.openObjectIn(t.Context(), r.log.segmentByID(1), in)
 		if err != nil {
@@ -246,7 +246,7 @@ func TestCopiesThatAreDamagedElsewhereMakeUpTheWhole(t *testing.T) {
 			t.Fatalf("frame %d holds the record that is damaged in the hot copy", frame)
 		}
 		offset, length, _ := object.FrameRange(frame)
-		changeFile(t, r.copyPath(1, in), flipAt(offset+length/2))
+		changeFile(t, r.copyPath(in), flipAt(offset+length/2))
 	}
 	for range 3 {
 		wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, damagedAll)
@@ -294,7 +294,7 @@ func TestACopyThatWasEvictedMeanwhileIsNotDamage(t *testing.T) {
 // A hot file that is damaged is not made into an object that looks good.
 func TestADamagedHotFileIsNotCompressed(t *testing.T) {
 	r := newDamagedRoot(t, tierSet(manifest.TierHot))
-	changeFile(t, r.copyPath(1, manifest.TierHot), flipAt(placedAt(t, r, 300)+60))
+	changeFile(t, r.copyPath(manifest.TierHot), flipAt(placedAt(t, r, 300)+60))
 	if err := r.do(planner.Compress, 1); !errors.Is(err, tier.ErrCorrupt) {
 		t.Fatalf("compress: %v", err)
 	}

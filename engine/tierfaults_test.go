@@ -136,7 +136,9 @@ func (r *tieredRoot) objectPath(segment uint64) string {
 	return filepath.Join(strings.TrimPrefix(r.opts.Bucket, "file://"), strings.ReplaceAll(key, "/", "+/"))
 }
 
-func (r *tieredRoot) copyPath(segment uint64, t manifest.Tier) string {
+// copyPath is where a copy of segment 1 lies.
+func (r *tieredRoot) copyPath(t manifest.Tier) string {
+	const segment = 1
 	switch t {
 	case manifest.TierHot:
 		return r.log.paths.hotFile(r.entry(segment))
