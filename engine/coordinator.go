@@ -26,6 +26,7 @@ type coordinator struct {
 		running  map[planner.Kind]int
 		started  map[uint64]map[planner.Kind]int64 // by log id: when a move last started
 		outage   outage
+		counts   map[MoveKind]MoveCounts
 	}
 }
 
@@ -41,6 +42,7 @@ func newCoordinator(e *Engine) *coordinator {
 	c.mu.failures = make(map[moveKey]map[planner.Kind]planner.Failure)
 	c.mu.running = make(map[planner.Kind]int)
 	c.mu.started = make(map[uint64]map[planner.Kind]int64)
+	c.mu.counts = make(map[MoveKind]MoveCounts)
 	return c
 }
 
@@ -140,6 +142,7 @@ func (c *coordinator) end(action planner.Action, err error) {
 	switch {
 	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled) || errors.Is(err, ErrUploadsStopped):
 	case err != nil:
+		c.countLocked(action.Kind, true)
 		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", action.Kind.String(), "segment", action.Segment, "error", err)
 		if failures == nil {
 			failures = make(map[planner.Kind]planner.Failure)
@@ -152,6 +155,7 @@ func (c *coordinator) end(action planner.Action, err error) {
 			c.mu.outage.begin(now, c.engine.uniform)
 		}
 	default:
+		c.countLocked(action.Kind, false)
 		delete(failures, action.Kind)
 		if action.Kind == planner.Upload && c.mu.outage.end() {
 			c.forgetUploadFailuresLocked()

@@ -128,6 +128,18 @@ func (o *Options) validate() error {
 	if o.WarmBytesMax == NoWarm && o.Bucket != "" {
 		return invalidOption("a bucket needs a warm budget: segments are compressed before they are uploaded")
 	}
+	if o.Bucket == "" {
+		return nil
+	}
+	return CheckBucket(o.Bucket)
+}
+
+// CheckBucket reports whether a URL can be Options.Bucket, without looking at
+// what it names. The error matches ErrInvalidOptions.
+func CheckBucket(url string) error {
+	if err := bucket.CheckURL(url); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidOptions, err)
+	}
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/aof-nats/aof-nats/manifest"
+)
 
 // State is a snapshot of a log for people and metrics.
 type State struct {
@@ -12,6 +16,8 @@ type State struct {
 	Watermarks Watermarks
 	Segments   []SegmentState
 	HotBytes   int64 // of this log's segment files, preallocated bytes included
+	WarmBytes  int64 // of its compressed files
+	ColdBytes  int64 // of its segments in the bucket
 	// Poisoned is the failure that ended the log's life as a writer, or nil.
 	Poisoned error
 	// Backpressure is the kind that refuses appends now, 0 if none does.
@@ -28,24 +34,34 @@ type SegmentState struct {
 	ID      uint64
 	BaseSeq uint64
 	LastSeq uint64 // BaseSeq-1 while it holds none
-	Bytes   int64  // of the file
-	Sealed  bool
-	Damaged bool // nothing of it can be read
-	Path    string
+	Bytes   int64  // of the nearest copy
+	// HotBytes, WarmBytes and ColdBytes are of its copy in each tier; 0: the tier
+	// has none.
+	HotBytes, WarmBytes, ColdBytes int64
+	// RawBytes are header and records of a sealed segment, uncompressed.
+	RawBytes int64
+	Sealed   bool
+	Damaged  bool // nothing of it can be read
+	// Path is the nearest copy: a file, or its key in the log's folder of the
+	// bucket.
+	Path string
 	// MaxTimestamp is the largest timestamp of a sealed segment, nanoseconds.
 	MaxTimestamp int64
 }
 
 // State returns what the log is now. It is cheap and safe to call at any time.
 func (l *Log) State() State {
-	list := *l.segments.Load()
+	list, recorded := *l.segments.Load(), l.journal.state()
 	state := State{
 		Name: l.name, ID: l.id, Created: l.fixed.CreatedNS, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
 		Segments: make([]SegmentState, 0, len(list)), Refused: make(map[BackpressureKind]uint64), Recovery: l.recovery,
 	}
 	for _, s := range list {
-		state.HotBytes += s.bytes.Load()
-		state.Segments = append(state.Segments, s.state())
+		segment := l.segmentState(s, recorded.Segment(s.id()))
+		state.HotBytes += segment.HotBytes
+		state.WarmBytes += segment.WarmBytes
+		state.ColdBytes += segment.ColdBytes
+		state.Segments = append(state.Segments, segment)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,12 +75,29 @@ func (l *Log) State() State {
 	return state
 }
 
-func (s *segmentFile) state() SegmentState {
+// segmentState is a segment with what the manifest says of it, nil if nothing.
+func (l *Log) segmentState(s *segmentFile, entry *manifest.Segment) SegmentState {
 	state := SegmentState{
-		ID: s.id(), BaseSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Bytes: s.bytes.Load(), Path: s.path, Damaged: s.lost != "",
+		ID: s.id(), BaseSeq: s.baseSeq(), LastSeq: s.lastSeq.Load(), Bytes: s.bytes.Load(), HotBytes: s.bytes.Load(), Path: s.path, Damaged: s.lost != "",
 	}
 	if footer := s.seal.Load(); footer != nil {
-		state.Sealed, state.MaxTimestamp = true, footer.MaxTimestamp
+		state.Sealed, state.MaxTimestamp, state.RawBytes = true, footer.MaxTimestamp, int64(footer.IndexOffset)
+	}
+	if entry == nil {
+		return state
+	}
+	if entry.Resident.Has(manifest.TierCold) {
+		state.ColdBytes = int64(entry.Cold.ObjectBytes)
+	}
+	if entry.Resident.Has(manifest.TierWarm) {
+		state.WarmBytes = int64(entry.Warm.ObjectBytes)
+	}
+	switch {
+	case state.HotBytes > 0:
+	case state.WarmBytes > 0:
+		state.Bytes, state.Path = state.WarmBytes, l.paths.warmFile(entry)
+	case state.ColdBytes > 0:
+		state.Bytes, state.Path = state.ColdBytes, entry.Cold.Key
 	}
 	return state
 }

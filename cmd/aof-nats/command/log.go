@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,10 +75,10 @@ func (a *app) printLogTable(reports []logReport) error {
 		_, err := fmt.Fprintln(a.env.Stdout, "No logs.")
 		return err
 	}
-	t := newTable("NAME", ">RECORDS", ">FIRST", ">LAST", ">SEGMENTS", ">SIZE")
+	t := newTable("NAME", ">RECORDS", ">FIRST", ">LAST", ">SEGMENTS", ">HOT", ">WARM", ">COLD")
 	for _, r := range reports {
 		t.add(r.Name, formatCount(r.Records), strconv.FormatUint(r.FirstSeq, 10), strconv.FormatUint(r.DurableSeq, 10),
-			strconv.Itoa(r.SegmentCount), formatBytes(r.HotBytes))
+			strconv.Itoa(r.SegmentCount), formatBytes(r.HotBytes), formatBytes(r.WarmBytes), formatBytes(r.ColdBytes))
 	}
 	return t.write(a.env.Stdout)
 }
@@ -120,15 +121,17 @@ func (a *app) printLog(r *logReport) error {
 	f.add("First sequence", strconv.FormatUint(r.FirstSeq, 10))
 	f.add("Durable sequence", strconv.FormatUint(r.DurableSeq, 10))
 	f.add("Segments", strconv.Itoa(r.SegmentCount))
-	f.add("Size", formatBytes(r.HotBytes))
+	f.add("Hot", formatBytes(r.HotBytes))
+	f.add("Warm", formatBytes(r.WarmBytes))
+	f.add("Cold", formatBytes(r.ColdBytes))
 	if err := f.write(a.env.Stdout); err != nil || len(r.Segments) == 0 {
 		return err
 	}
 	fmt.Fprintln(a.env.Stdout)
-	t := newTable(">SEGMENT", ">FIRST", ">LAST", ">SIZE", "STATE", "FILE")
+	t := newTable(">SEGMENT", ">FIRST", ">LAST", ">SIZE", "STATE", "TIERS", "FILE")
 	for _, s := range r.Segments {
 		t.add(strconv.FormatUint(s.ID, 10), strconv.FormatUint(s.FirstSeq, 10), strconv.FormatUint(s.LastSeq, 10),
-			formatBytes(s.Bytes), s.State, s.File)
+			formatBytes(s.Bytes), s.State, strings.Join(s.Tiers, ","), s.File)
 	}
 	return t.write(a.env.Stdout)
 }

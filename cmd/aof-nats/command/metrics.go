@@ -10,14 +10,15 @@ import (
 	"github.com/aof-nats/aof-nats/engine"
 )
 
-// engineCollector reads the state of the logs when metrics are asked for.
+// engineCollector reads the state of an engine and its logs when metrics are
+// asked for.
 type engineCollector struct {
-	logs        []*engine.Log
-	hotBytesMax int64
+	engine *engine.Engine
+	logs   []*engine.Log
 }
 
-func newEngineCollector(logs []*engine.Log, hotBytesMax int64) *engineCollector {
-	return &engineCollector{logs: logs, hotBytesMax: hotBytesMax}
+func newEngineCollector(eng *engine.Engine, logs []*engine.Log) *engineCollector {
+	return &engineCollector{engine: eng, logs: logs}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -30,18 +31,28 @@ var (
 	metricAppended  = describe("aof_log_appended_sequence", "Last sequence that was given to a record.", "log")
 	metricWritten   = describe("aof_log_written_sequence", "Last sequence that is in the page cache.", "log")
 	metricDurable   = describe("aof_log_durable_sequence", "Last sequence that is on stable storage.", "log")
+	metricCold      = describe("aof_log_cold_sequence", "Last sequence up to which the bucket holds everything.", "log")
 	metricPoisoned  = describe("aof_log_poisoned", "1 if a failed write or sync has ended the log's life as a writer.", "log")
 	metricRefusals  = describe("aof_log_refusals_total", "Appends refused because a limit was hit, by kind of backpressure.", "log", "kind")
 	metricDedup     = describe("aof_log_dedup_window_seconds", "How far back message ids are remembered now.", "log")
 	metricHotBytes  = describe("aof_hot_bytes", "Bytes of the log's segment files, preallocated bytes included.", "log")
 	metricHotLimit  = describe("aof_hot_limit_bytes", "Limit of the bytes of all segment files together.")
 	metricSegments  = describe("aof_hot_segments", "Segment files of the log.", "log", "state")
+	metricWarmBytes = describe("aof_warm_bytes", "Bytes of the log's compressed files.", "log")
+	metricWarmLimit = describe("aof_warm_limit_bytes", "Limit of the bytes of all compressed files together.")
+	metricColdBytes = describe("aof_cold_bytes", "Bytes of the log's segments in the bucket.", "log")
+	metricNearest   = describe("aof_log_segments", "Segments of the log by the nearest tier that holds them; in none: nothing of it can be read.", "log", "tier")
+	metricMoves     = describe("aof_tier_moves_total", "Moves of a segment between tiers that ended, evictions among them.", "move", "result")
+	metricRequests  = describe("aof_bucket_requests_total", "Requests to the bucket, failed ones and repetitions included; a look at an object's attributes is a get.", "kind")
+	metricBucketOut = describe("aof_bucket_sent_bytes_total", "Bytes of objects sent to the bucket.")
+	metricBucketIn  = describe("aof_bucket_received_bytes_total", "Bytes of objects received from the bucket.")
 	metricCut       = describe("aof_recovery_cut_tails", "Tails that were never acknowledged and were cut when the log was opened.", "log")
 	metricDamaged   = describe("aof_recovery_damaged_ranges", "Ranges of acknowledged bytes that did not verify when the log was opened.", "log")
 	metricRewritten = describe("aof_recovery_rewritten_bytes", "Bytes that opening the log wrote and synced again.", "log")
 	metricsOfEngine = []*prometheus.Desc{
-		metricFirst, metricAppended, metricWritten, metricDurable, metricPoisoned, metricRefusals, metricDedup,
-		metricHotBytes, metricHotLimit, metricSegments, metricCut, metricDamaged, metricRewritten,
+		metricFirst, metricAppended, metricWritten, metricDurable, metricCold, metricPoisoned, metricRefusals, metricDedup,
+		metricHotBytes, metricHotLimit, metricSegments, metricWarmBytes, metricWarmLimit, metricColdBytes, metricNearest,
+		metricMoves, metricRequests, metricBucketOut, metricBucketIn, metricCut, metricDamaged, metricRewritten,
 	}
 	kindsOfRefusal = []engine.BackpressureKind{engine.Admission, engine.Rollover, engine.Flush}
 )
@@ -55,10 +66,30 @@ func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect tells their values now.
 func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
-	out <- prometheus.MustNewConstMetric(metricHotLimit, prometheus.GaugeValue, float64(c.hotBytesMax))
+	collectEngine(out, c.engine.Stats())
 	for _, log := range c.logs {
 		collectLog(out, log.State())
 	}
+}
+
+// collectEngine tells what the logs share.
+func collectEngine(out chan<- prometheus.Metric, stats engine.Stats) {
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+	}
+	send(metricHotLimit, prometheus.GaugeValue, float64(stats.Hot.LimitBytes))
+	send(metricWarmLimit, prometheus.GaugeValue, float64(stats.Warm.LimitBytes))
+	for move, counts := range stats.Moves {
+		send(metricMoves, prometheus.CounterValue, float64(counts.Done), string(move), "done")
+		send(metricMoves, prometheus.CounterValue, float64(counts.Failed), string(move), "failed")
+	}
+	requests := stats.Requests
+	send(metricRequests, prometheus.CounterValue, float64(requests.Put), "put")
+	send(metricRequests, prometheus.CounterValue, float64(requests.Get), "get")
+	send(metricRequests, prometheus.CounterValue, float64(requests.List), "list")
+	send(metricRequests, prometheus.CounterValue, float64(requests.Delete), "delete")
+	send(metricBucketOut, prometheus.CounterValue, float64(requests.BytesOut))
+	send(metricBucketIn, prometheus.CounterValue, float64(requests.BytesIn))
 }
 
 func collectLog(out chan<- prometheus.Metric, state engine.State) {
@@ -69,6 +100,7 @@ func collectLog(out chan<- prometheus.Metric, state engine.State) {
 	gauge(metricAppended, float64(state.Watermarks.Appended))
 	gauge(metricWritten, float64(state.Watermarks.Written))
 	gauge(metricDurable, float64(state.Watermarks.Durable))
+	gauge(metricCold, float64(state.Watermarks.Cold))
 	poisoned := 0.0
 	if state.Poisoned != nil {
 		poisoned = 1
@@ -76,12 +108,20 @@ func collectLog(out chan<- prometheus.Metric, state engine.State) {
 	gauge(metricPoisoned, poisoned)
 	gauge(metricDedup, state.DedupWindow.Seconds())
 	gauge(metricHotBytes, float64(state.HotBytes))
-	segments := make(map[string]int)
+	gauge(metricWarmBytes, float64(state.WarmBytes))
+	gauge(metricColdBytes, float64(state.ColdBytes))
+	hot, nearest := make(map[string]int), make(map[string]int)
 	for _, segment := range state.Segments {
-		segments[segmentCondition(segment)]++
+		nearest[nearestTier(segment)]++
+		if segment.HotBytes > 0 || segment.Damaged {
+			hot[segmentCondition(segment)]++
+		}
 	}
 	for _, condition := range []string{segmentActive, segmentSealed, segmentDamaged} {
-		gauge(metricSegments, float64(segments[condition]), condition)
+		gauge(metricSegments, float64(hot[condition]), condition)
+	}
+	for _, tier := range []string{tierHot, tierWarm, tierCold, tierNone} {
+		gauge(metricNearest, float64(nearest[tier]), tier)
 	}
 	gauge(metricCut, float64(len(state.Recovery.Cut)))
 	gauge(metricDamaged, float64(len(state.Recovery.Damaged)))

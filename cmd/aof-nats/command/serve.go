@@ -21,12 +21,13 @@ type serveFlags struct {
 	segmentBytes byteSize
 	segmentAge   time.Duration
 	hotBytes     byteSize
+	warmBytes    byteSize
 	drainTimeout time.Duration
 	logLevel     string
 }
 
 func (a *app) serveCommand() *cobra.Command {
-	f := serveFlags{segmentBytes: 64 << 20, hotBytes: 4 << 30}
+	f := serveFlags{segmentBytes: 64 << 20, hotBytes: 4 << 30, warmBytes: 16 << 30}
 	called := &cobra.Command{
 		Use:   "serve --root DIR --log NAME=SUBJECT[,SUBJECT]...",
 		Short: "Store NATS subjects in logs",
@@ -34,13 +35,20 @@ func (a *app) serveCommand() *cobra.Command {
 once its record is as safe as the log's ack level says. Runs an embedded NATS
 server unless --nats names one elsewhere.
 
+With --bucket, sealed segments are compressed, uploaded, and dropped from the
+local disk as --hot-bytes and --warm-bytes ask for; they are read back the same
+way wherever they are. Without it, nothing leaves the local disk: segments are
+compressed when --hot-bytes fills up, and publishers are refused when
+--warm-bytes is full too.
+
 Logs on disk that no --log names are opened for reading and take no messages.
 
 SIGTERM and SIGINT drain: no more messages are taken, what was taken is stored
 and acknowledged, and the logs are closed. A second signal ends the process at
 once; nothing that was acknowledged is lost.`,
 		Example: `  aof-nats serve --root /var/lib/aof-nats --log ORDERS='orders.>'
-  aof-nats serve --root ./root --log ORDERS='orders.>,returns.*' --log QUAKES='quakes.>' --nats nats://nats.example:4222`,
+  aof-nats serve --root ./root --log ORDERS='orders.>,returns.*' --log QUAKES='quakes.>' --nats nats://nats.example:4222
+  aof-nats serve --root ./root --log ORDERS='orders.>' --bucket file:///mnt/archive --hot-bytes 1GiB --warm-bytes 4GiB`,
 		Args: cobra.NoArgs,
 	}
 	called.RunE = a.run(func(ctx context.Context, _ []string) error {
@@ -64,7 +72,8 @@ once; nothing that was acknowledged is lost.`,
 	flags.Var(&f.segmentBytes, "segment-bytes", "size that segments grow up to")
 	flags.DurationVar(&f.segmentAge, "segment-age", 0, "seal a segment at this age; 0: only when it is full")
 	flags.Var(&f.hotBytes, "hot-bytes", "limit of the local bytes of all logs together")
-	flags.StringVar(&f.bucket, "bucket", "", "object store of the cold tier (not available in this build)")
+	flags.Var(&f.warmBytes, "warm-bytes", "limit of the local bytes of all compressed segments together")
+	flags.StringVar(&f.bucket, "bucket", "", "URL of the object store that is the cold tier, as file:///directory; without it nothing leaves the local disk")
 	flags.DurationVar(&f.drainTimeout, "drain-timeout", 30*time.Second, "how long stopping may take before those who wait are refused")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return called

@@ -25,8 +25,6 @@ type serveConfig struct {
 func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 	c := &serveConfig{root: f.root, http: f.http, profiles: f.profiles, drainTimeout: f.drainTimeout}
 	switch {
-	case f.bucket != "":
-		return nil, usagef("--bucket: the cold tier is not available in this build; leave --bucket out to keep all logs in --root")
 	case f.root == "":
 		return nil, usagef("--root is missing: name the directory of the logs")
 	case len(f.logs) == 0:
@@ -47,7 +45,10 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 			return nil, err
 		}
 	}
-	c.engine.HotBytesMax = int64(f.hotBytes)
+	c.engine.HotBytesMax, c.engine.WarmBytesMax, c.engine.Bucket = int64(f.hotBytes), int64(f.warmBytes), f.bucket
+	if err := engine.CheckBucket(f.bucket); f.bucket != "" && err != nil {
+		return nil, usagef("--bucket: %w", err)
+	}
 	c.bridge.Listen = f.listen
 	if err := f.addServers(&c.bridge, getenv); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (f *serveFlags) addLogs(o *bridge.Options) error {
 		return usagef("--ack %q: use durable or written", f.ack)
 	}
 	if ack == engine.Cold {
-		return usagef("--ack cold needs the cold tier, which is not available in this build; use durable or written")
+		return usagef("--ack cold is not available in this build: publishers are not held until their record is in the cold tier; use durable or written")
 	}
 	options := engine.LogOptions{SegmentBytesMax: int64(f.segmentBytes), SegmentAgeMax: f.segmentAge}
 	for _, text := range f.logs {

@@ -129,6 +129,49 @@ func TestWhatIsServedIsStoredAndReadBack(t *testing.T) {
 	}
 }
 
+func TestServedSegmentsLeaveTheLocalDiskForTheBucket(t *testing.T) {
+	root, bucket := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "bucket")
+	args := []string{
+		"--root", root, "--log", "A=a.>", "--bucket", "file://" + bucket,
+		"--segment-bytes", "64KiB", "--hot-bytes", "512KiB", "--warm-bytes", "64KiB",
+	}
+	s := serve(t, args...)
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	if err := os.WriteFile(file, []byte(strings.Repeat(`{"text":"`+strings.Repeat("abcdefghij", 80)+"\"}\n", 400)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 { // each less than the hot tier takes at once
+		succeed(t, "pub", "-s", s.NATSURL, "a.{kind}", "--file", file, "--window", "16")
+	}
+	var metrics string
+	eventually(t, "segments are only cold", func() bool {
+		_, metrics = get(t, s.HTTPURL+"/metrics")
+		return strings.Contains(metrics, `aof_log_segments{log="A",tier="cold"} 1`) && strings.Contains(metrics, `aof_log_cold_sequence{log="A"} 1`)
+	})
+	for _, line := range []string{
+		`aof_hot_limit_bytes 524288`, `aof_warm_limit_bytes 65536`, `aof_bucket_requests_total{kind="put"} `, `aof_bucket_requests_total{kind="list"} `,
+		`aof_tier_moves_total{move="upload",result="done"} `, `aof_tier_moves_total{move="evict_warm",result="failed"} 0`,
+		`aof_cold_bytes{log="A"} `, `aof_warm_bytes{log="A"} `, `aof_bucket_sent_bytes_total `,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("/metrics does not have %s", line)
+		}
+	}
+	s.interrupt()
+	if code := s.wait(t); code != exitSuccess {
+		t.Fatalf("exit code %d; stderr %q", code, s.stderr)
+	}
+	info := succeed(t, "log", "info", "A", "--root", root)
+	for _, tiers := range []string{"hot", "cold"} {
+		if !strings.Contains(info, "  "+tiers+"  ") {
+			t.Errorf("no segment is in %s:\n%s", tiers, info)
+		}
+	}
+	if lines := strings.Count(succeed(t, "read", "A", "--root", root, "--format", "raw", "--delimiter", `\n`), "\n"); lines != 1600 {
+		t.Errorf("%d records are read back", lines)
+	}
+}
+
 func TestMetricsOfLogsAreWellNamed(t *testing.T) {
 	eng, err := engine.Open(t.TempDir(), engine.Options{})
 	if err != nil {
@@ -137,7 +180,7 @@ func TestMetricsOfLogsAreWellNamed(t *testing.T) {
 	defer func() { _ = eng.Close() }()
 	log := appendTo(t, eng, "N", engine.LogOptions{}, numbered(3))
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(newEngineCollector([]*engine.Log{log}, 1)); err != nil {
+	if err := registry.Register(newEngineCollector(eng, []*engine.Log{log})); err != nil {
 		t.Fatal(err)
 	}
 	problems, err := testutil.GatherAndLint(registry)
@@ -165,7 +208,11 @@ func TestAWrongCallOfServeLeavesNoTrace(t *testing.T) {
 		{"--log A=AOF.x", "reserved"},
 		{"--log A=a --ack cold", "cold tier"},
 		{"--log A=a --ack soon", "use durable or written"},
-		{"--log A=a --bucket s3://b", "cold tier is not available in this build"},
+		{"--log A=a --bucket s3://b", "unknown scheme \"s3\""},
+		{"--log A=a --bucket /tmp/x", "has no scheme"},
+		{"--log A=a --bucket file://tmp/x", "three slashes"},
+		{"--log A=a --bucket file:///tmp/x?shape=round", "the one parameter known is prefix"},
+		{"--log A=a --warm-bytes lots", "is no size"},
 		{"--log A=a --listen nowhere", "host:port"},
 		{"--log A=a --http nowhere", "host:port"},
 		{"--log A=a --segment-bytes 1KiB", "--segment-bytes"},

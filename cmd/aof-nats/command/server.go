@@ -93,7 +93,7 @@ func (s *server) openEngine() error {
 		s.config.bridge.ReadLogs = append(s.config.bridge.ReadLogs, name)
 		s.logger.Warn("a log on disk is named by no --log: it can be read and takes no messages", "log", name)
 	}
-	return s.registry.Register(newEngineCollector(s.logs, s.config.engine.HotBytesMax))
+	return s.registry.Register(newEngineCollector(s.engine, s.logs))
 }
 
 func (s *server) openLog(name string, options engine.LogOptions) error {

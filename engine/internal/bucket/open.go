@@ -53,8 +53,14 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	return b, nil
 }
 
-// parseURL checks all of a URL that does not depend on its scheme. The prefix
-// ends in '/' or is empty.
+// CheckURL reports whether Open can open a URL as it stands, without looking at
+// what it names. The error matches ErrURL.
+func CheckURL(text string) error {
+	_, _, err := parseURL(text)
+	return err
+}
+
+// parseURL checks a URL. The prefix ends in '/' or is empty.
 func parseURL(text string) (at *url.URL, prefix string, err error) {
 	at, err = url.Parse(text)
 	if err != nil {
@@ -69,6 +75,9 @@ func parseURL(text string) (at *url.URL, prefix string, err error) {
 	}
 	if at.Opaque != "" || at.User != nil || at.Fragment != "" {
 		return nil, "", fmt.Errorf("%w: %s: want %s://[name]/path[?prefix=a/b]", ErrURL, at.Redacted(), at.Scheme)
+	}
+	if at.Scheme == "file" && (at.Host != "" && at.Host != "localhost" || !strings.HasPrefix(at.Path, "/") || at.Path == "/") {
+		return nil, "", fmt.Errorf("%w: %s: want file:///absolute/directory, with three slashes", ErrURL, at.Redacted())
 	}
 	query, err := url.ParseQuery(at.RawQuery)
 	if err != nil {
@@ -91,9 +100,6 @@ func parseURL(text string) (at *url.URL, prefix string, err error) {
 
 func openFile(_ context.Context, at *url.URL, opts *Options) (store, error) {
 	const pageObjects = 10_000 // each page reads its directories again
-	if at.Host != "" && at.Host != "localhost" || !strings.HasPrefix(at.Path, "/") || at.Path == "/" {
-		return store{}, fmt.Errorf("%w: want file:///absolute/directory, with three slashes", ErrURL)
-	}
 	blobs, err := fileblob.Open(opts.FS, at.Path, fileblob.Options{ReadOnly: opts.ReadOnly, Random: opts.Random})
 	return store{blobs: blobs, pageObjects: pageObjects}, err
 }
