@@ -44,6 +44,7 @@ var exitCodes = []struct {
 	{errUsage, exitUsage},
 	{engine.ErrDamaged, exitCorruption},
 	{client.ErrDamaged, exitCorruption},
+	{errDiffers, exitCorruption},
 	{engine.ErrInvalidOptions, exitUsage},
 	{bridge.ErrOptions, exitUsage},
 	{bridge.ErrSubject, exitUsage},

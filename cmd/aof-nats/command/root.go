@@ -65,7 +65,7 @@ Exit codes: 0 success, 1 usage, 2 not found, 3 authentication, 4 I/O,
 	root.PersistentFlags().BoolVarP(&a.json, "json", "j", false, "print JSON instead of text")
 	root.AddCommand(
 		a.serveCommand(), a.publishCommand(), a.readCommand(), a.tailCommand(),
-		a.logCommand(), a.fsckCommand(), a.versionCommand(),
+		a.logCommand(), a.fsckCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
 }

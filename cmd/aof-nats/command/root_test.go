@@ -17,7 +17,7 @@ import (
 func TestHelpOfEachVerb(t *testing.T) {
 	for name, args := range map[string][]string{
 		"aof-nats": {"--help"}, "serve": {"serve", "--help"}, "pub": {"pub", "--help"}, "read": {"read", "--help"},
-		"tail": {"tail", "--help"}, "fsck": {"fsck", "--help"}, "log": {"log", "--help"}, "log-ls": {"log", "ls", "--help"},
+		"tail": {"tail", "--help"}, "fsck": {"fsck", "--help"}, "demo": {"demo", "--help"}, "log": {"log", "--help"}, "log-ls": {"log", "ls", "--help"},
 		"log-info": {"log", "info", "--help"}, "version": {"version", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, "help-"+name+".txt", succeed(t, args...)) })

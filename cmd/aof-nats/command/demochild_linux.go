@@ -1,0 +1,9 @@
+package command
+
+import "syscall"
+
+// childAttributes keep the keyboard's signals from a child, which its parent
+// stops in its own time, and end it should the parent end without.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}
