@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -12,11 +15,26 @@ import (
 )
 
 const (
-	// kills is how often the bridge is killed in the middle of publishing.
-	kills = 3
+	// killsDefault is how often the bridge is killed in the middle of publishing;
+	// the environment variable AOF_KILLS says otherwise.
+	killsDefault = 5
 	// acksBeforeKill are read from a bridge before it is killed.
 	acksBeforeKill = 3000
 )
+
+// kills is how often to kill.
+func kills(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("AOF_KILLS")
+	if text == "" {
+		return killsDefault
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 1 {
+		t.Fatalf("AOF_KILLS=%q is no count", text)
+	}
+	return count
+}
 
 // history is what publishers were told over many lives of a bridge.
 type history struct {
@@ -124,14 +142,31 @@ func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 }
 
 func TestEverythingAckedIsThereOnceAfterTheBridgeWasKilledWhilePublishing(t *testing.T) {
-	root := filepath.Join(t.TempDir(), "root")
+	killWhilePublishing(t, "--segment-bytes", "256KiB")
+}
+
+// TestEverythingAckedIsThereOnceInWhicheverTierAfterKills is the same with
+// segments that are being compressed, uploaded and evicted as the kill comes.
+func TestEverythingAckedIsThereOnceInWhicheverTierAfterKills(t *testing.T) {
+	bucket := filepath.Join(t.TempDir(), "bucket")
+	root := killWhilePublishing(t, "--segment-bytes", "256KiB", "--hot-bytes", "4MiB", "--warm-bytes", "512KiB", "--bucket", "file://"+bucket)
+	if info := run(t, "", "log", "info", "EVENTS", "--root", root); !strings.Contains(info, "  cold  ") {
+		t.Errorf("no segment is only in the bucket:\n%s", info)
+	}
+}
+
+// killWhilePublishing publishes over many lives of a bridge with these flags and
+// checks what is stored. It returns the root.
+func killWhilePublishing(t *testing.T, flags ...string) (root string) {
+	root = filepath.Join(t.TempDir(), "root")
 	h := &history{acked: make(map[string]uint64)}
+	kills := kills(t)
 	for range kills {
-		b := startBridge(t, root, "--segment-bytes", "256KiB")
+		b := startBridge(t, root, flags...)
 		h.publishAgain(t, b)
 		h.publishUntilKilled(t, b)
 	}
-	b := startBridge(t, root)
+	b := startBridge(t, root, flags...)
 	duplicates := h.publishAgain(t, b)
 	b.signal(t, syscall.SIGTERM)
 	if state := b.wait(t); state.ExitCode() != 0 {
@@ -149,4 +184,5 @@ func TestEverythingAckedIsThereOnceAfterTheBridgeWasKilledWhilePublishing(t *tes
 	}
 	run(t, "", "fsck", root, "--deep")
 	t.Logf("%d kills, %d messages, %d of the last round had been stored without an answer", kills, h.published, duplicates)
+	return root
 }
