@@ -10,7 +10,7 @@ DEMO_FLAGS ?=
 #: test: packages
 PACKAGES ?= ./...
 #: test: time limit of one package
-TEST_TIMEOUT ?= 10m
+TEST_TIMEOUT ?= 20m
 #: pytests: the Python that the tests run on, 3.9 or later
 PYTHON ?= python3
 #: pytests: flags for pytest
