@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -142,7 +143,9 @@ func TestADemoWhoseLogIsNotItsSourceFails(t *testing.T) {
 		app: &app{env: Environment{Stdout: &stdout, Stderr: &stderr}}, flags: &demoFlags{}, program: buildProgram(t),
 		source: published, expected: linesFile(t, lines...), log: logOfEvents, progress: &progress{},
 	}
-	err := d.run(testContext(t))
+	ctx, cancel := context.WithTimeout(context.Background(), 3*testTimeout) // two starts of a process, and a rest
+	defer cancel()
+	err := d.run(ctx)
 	if exitCode(err) != exitCorruption || !strings.Contains(fmt.Sprint(err), "event 71 on events.k1.x, has other bytes than its source") {
 		t.Errorf("%v; stderr %q", err, stderr.String())
 	}
