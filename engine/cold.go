@@ -116,8 +116,8 @@ func (l *Log) publishCold() {
 	known := sort.Search(len(list), func(i int) bool { return list[i].baseSeq() > before })
 	for _, s := range list[max(0, known-1):] {
 		entry := state.Segment(s.id())
-		if entry != nil && entry.Sealed && entry.RecordCount == 0 {
-			continue // a crash left it without a record: there is nothing to be cold
+		if entry != nil && entry.Sealed && entry.LastSeq < entry.BaseSeq {
+			continue // a crash left it without a sequence: there is nothing to be cold
 		}
 		if entry == nil || !entry.Sealed || !entry.GoodCopies().Has(manifest.TierCold) {
 			break
