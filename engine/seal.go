@@ -93,8 +93,22 @@ func (l *Log) writeSealMark(plan *sealing) error {
 	if plan.contents != nil {
 		plan.contents = append(plan.contents[:plan.recordsEnd], mark...)
 	}
+	at := plan.recordsEnd
 	plan.recordsEnd += int64(len(mark))
+	plan.extents = withMark(plan.extents, at, plan.recordsEnd, plan.lastSeq)
 	return nil
+}
+
+// withMark is the extents with the seal mark that was written where they end: the
+// index is that of all records, the mark included, so that whoever builds it anew
+// from the sealed file gets the same.
+func withMark(extents []segment.Extent, at, end int64, lastSeq uint64) []segment.Extent {
+	extents = slices.Clone(extents)
+	if n := len(extents); n > 0 && !extents[n-1].Damaged && extents[n-1].End == at {
+		extents[n-1].End = end
+		return extents
+	}
+	return append(extents, segment.Extent{Offset: at, End: end, FirstSeq: lastSeq + 1, LastSeq: lastSeq})
 }
 
 // writeInside writes where the file has blocks already; where damage left no

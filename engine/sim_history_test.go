@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -65,7 +66,23 @@ func runHistory(seed uint64, hits map[string]int, trace bool) []string {
 			h.model.plantDamage()
 		}
 	}
+	h.checkFiles()
 	return h.violations
+}
+
+// checkFiles lets the check of a root look at what a sound history leaves: it
+// must find nothing.
+func (h *history) checkFiles() {
+	if h.model.corrupted || len(h.violations) > 0 {
+		return
+	}
+	report, err := Check(context.Background(), simRoot, CheckOptions{Deep: true, FS: h.disk, BucketFS: h.disk})
+	if err == nil {
+		err = report.Err()
+	}
+	if err != nil {
+		h.violate("check of the files: %v", err)
+	}
 }
 
 func (h *history) hit(situation string) { h.hits[situation]++ }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aof-nats/aof-nats/bridge/client"
 )
@@ -149,9 +150,19 @@ func TestEverythingAckedIsThereOnceAfterTheBridgeWasKilledWhilePublishing(t *tes
 // segments that are being compressed, uploaded and evicted as the kill comes.
 func TestEverythingAckedIsThereOnceInWhicheverTierAfterKills(t *testing.T) {
 	bucket := filepath.Join(t.TempDir(), "bucket")
-	root := killWhilePublishing(t, "--segment-bytes", "256KiB", "--hot-bytes", "4MiB", "--warm-bytes", "512KiB", "--bucket", "file://"+bucket)
-	if info := run(t, "", "log", "info", "EVENTS", "--root", root); !strings.Contains(info, "  cold  ") {
-		t.Errorf("no segment is only in the bucket:\n%s", info)
+	flags := []string{"--segment-bytes", "256KiB", "--hot-bytes", "2MiB", "--warm-bytes", "64KiB", "--bucket", "file://" + bucket}
+	root := killWhilePublishing(t, flags...)
+	b := startBridge(t, root, flags...)
+	defer b.signal(t, syscall.SIGTERM)
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for info := ""; !strings.Contains(info, "  cold  "); {
+		select {
+		case <-look.C:
+			info = run(t, "", "log", "info", "EVENTS", "--root", root)
+		case <-testContext(t).Done():
+			t.Fatalf("no segment is only in the bucket:\n%s", info)
+		}
 	}
 }
 

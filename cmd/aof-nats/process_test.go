@@ -62,7 +62,7 @@ func run(t *testing.T, stdin string, args ...string) string {
 	command.Stderr = &stderr
 	output, err := command.Output()
 	if err != nil {
-		t.Fatalf("%q: %v; stderr %q", args, err, stderr.String())
+		t.Fatalf("%q: %v; stderr %q\n%s", args, err, stderr.String(), output)
 	}
 	return string(output)
 }
