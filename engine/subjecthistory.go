@@ -163,10 +163,11 @@ func (l *Log) lastInMemory(s *segmentFile, filter []byte) (last uint64, known bo
 	return lastInIndex(object.Index(), filter)
 }
 
-// isLocal reports whether a segment can be read without the bucket.
+// isLocal reports whether the bucket is not needed to read a segment: because a
+// local copy is good, or because the bucket has none that could help.
 func (l *Log) isLocal(s *segmentFile) bool {
 	entry := l.entryOf(s)
-	if entry == nil {
+	if entry == nil || l.folder == nil || !entry.Resident.Has(manifest.TierCold) {
 		return true
 	}
 	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
