@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,11 +141,16 @@ func TestDecodeFrameUsesTheMemoryGiven(t *testing.T) {
 	if err != nil || &frame.Bytes[0] != &memory[:1][0] {
 		t.Errorf("other memory was used: %v", err)
 	}
-	allocations := testing.AllocsPerRun(20, func() {
-		if _, err := o.DecodeFrame(1, s.object[offset:offset+length], memory); err != nil {
-			t.Fatal(err)
-		}
-	})
+	// The least of several runs: a decoder that waits to be used again may be
+	// collected in between, and the race detector drops some on purpose.
+	allocations := math.Inf(1)
+	for range 20 {
+		allocations = min(allocations, testing.AllocsPerRun(1, func() {
+			if _, err := o.DecodeFrame(1, s.object[offset:offset+length], memory); err != nil {
+				t.Fatal(err)
+			}
+		}))
+	}
 	if allocations > 2 {
 		t.Errorf("%v allocations to decode a frame", allocations)
 	}
