@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ const (
 	// killsDefault is how often the bridge is killed in the middle of publishing;
 	// the environment variable AOF_KILLS says otherwise.
 	killsDefault = 5
+	// inFlightAtKill messages at least have no answer yet when the kill goes out.
+	inFlightAtKill = 8
 	// acksBeforeKill are read from a bridge before it is killed.
 	acksBeforeKill = 3000
 )
@@ -71,12 +74,17 @@ func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
 		t.Fatal(err)
 	}
 	defer connected.Close()
-	acks, lost := 0, 0
+	acks, lost, killed := 0, 0, false
+	var published atomic.Int64 // in this life of the bridge
 	publisher, err := connected.NewPublisher(client.PublisherOptions{OnResult: func(r client.Result) {
 		h.note(t, r)
 		if r.Err != nil {
 			lost++
-		} else if acks++; acks == acksBeforeKill {
+			return
+		}
+		acks++
+		if inFlight := int(published.Load()) - acks; !killed && acks >= acksBeforeKill && inFlight >= inFlightAtKill {
+			killed = true
 			b.signal(t, syscall.SIGKILL)
 		}
 	}})
@@ -92,6 +100,7 @@ func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
 			t.Fatal(err)
 		}
 		h.published++
+		published.Add(1)
 	}
 	if err := publisher.Close(); err != nil {
 		t.Fatal(err)
