@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,11 +36,18 @@ type demoReport struct {
 	BucketRequests map[string]uint64 `json:"bucket_requests"`
 }
 
+// demoTimeout is for hundreds of syncs, one after the other, on a disk that has
+// other work too.
+const demoTimeout = 5 * time.Minute
+
 // runDemo runs the demo to its end; temporary files go to the test's directory.
 func runDemo(t *testing.T, args ...string) (report demoReport, stages, scratch string) {
 	t.Helper()
 	scratch = t.TempDir()
-	command := exec.CommandContext(testContext(t), program(t), append([]string{"demo", "--json"}, args...)...)
+	path := program(t)
+	ctx, cancel := context.WithTimeout(context.Background(), demoTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, append([]string{"demo", "--json"}, args...)...)
 	command.Env = append(os.Environ(), "TMPDIR="+scratch)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
@@ -130,7 +138,8 @@ func TestTheDemoTakesOtherEventsAndLeavesTheFilesThatWereAskedFor(t *testing.T) 
 	}
 	run(t, "", "fsck", root)
 	wantEmpty(t, scratch)
-	again := exec.CommandContext(testContext(t), program(t), "demo", "--events", events, "--root", root)
+	path := program(t)
+	again := exec.CommandContext(testContext(t), path, "demo", "--events", events, "--root", root)
 	var exit *exec.ExitError
 	if output, err := again.CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(output), "holds a log EVENTS already") {
 		t.Errorf("once more on the same root: %v: %s", err, output)
