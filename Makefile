@@ -23,6 +23,14 @@ FIRST_SEED ?= 1
 FUZZTIME ?= 10s
 #: fuzz: which targets, a regular expression
 FUZZ ?= ^Fuzz
+#: mutants: which, by name (as in mutants/NAME.patch) or path; empty: all
+MUTANTS ?=
+#: mutants: how many at a time
+MUTANT_JOBS ?= 1
+#: mutants: time limit of one run of one package, in seconds
+MUTANT_SECONDS ?= 240
+#: mutants: seeds of the crash simulations
+MUTANT_SEEDS ?= 400
 #: bench: which benchmarks, a regular expression
 BENCH ?= .
 #: bench: packages
@@ -42,7 +50,7 @@ VENV := build/venv
 VERSION_FLAG := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go venv pytests lint lint-format lint-vet lint-golangci crash fuzz bench bench-peers install clean
+.PHONY: help build demo test test-go venv pytests lint lint-format lint-vet lint-golangci crash mutants fuzz bench bench-peers install clean
 
 help: ## print this
 	@echo 'Usage: make TARGET [VARIABLE=value ...]'
@@ -104,6 +112,9 @@ lint-golangci:
 crash: ## crash simulation, SEEDS seeds from FIRST_SEED on
 	@grep -qs '^func TestCrashSimulation(' engine/*_test.go || { echo 'crash: engine has no TestCrashSimulation' >&2; exit 1; }
 	AOF_CRASH_SEEDS=$(SEEDS) AOF_CRASH_FIRST_SEED=$(FIRST_SEED) $(GO) test ./engine -run '^TestCrashSimulation$$' -count=1 -timeout=0 -v
+
+mutants: ## plant the bugs of mutants/ and see that the tests catch each
+	GO='$(GO)' CRASH_SEEDS='$(MUTANT_SEEDS)' MUTANT_SECONDS='$(MUTANT_SECONDS)' scripts/mutants.sh -j '$(MUTANT_JOBS)' $(if $(strip $(MUTANTS)),-o $(MUTANTS))
 
 fuzz: ## fuzz each decoder and parser for FUZZTIME
 	GO='$(GO)' .ci/fuzz run '$(FUZZTIME)' '$(FUZZ)'
