@@ -102,6 +102,35 @@ func TestSynchronousPublishersOfNatsGoWorkUnmodified(t *testing.T) {
 	}
 }
 
+func TestAcksOfAConnectionComeInTheOrderOfItsMessages(t *testing.T) {
+	const count = 3000
+	b := startBridge(t, Options{Logs: ordersLog()})
+	conn := connect(t, b.ClientURL())
+	inbox := conn.NewInbox()
+	acks, err := conn.SubscribeSync(inbox + ".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range count {
+		if err := conn.PublishRequest("orders.a", fmt.Sprintf("%s.%d", inbox, i), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range count {
+		m, err := acks.NextMsgWithContext(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%s.%d", inbox, i); m.Subject != want {
+			t.Fatalf("ack %d came at %s, want %s", i, m.Subject, want)
+		}
+		expectStored(t, m, uint64(i+1))
+	}
+}
+
 func TestOrderOfEachConnectionIsKeptAcrossSubjects(t *testing.T) {
 	const publishers, count = 4, 4000
 	b := startBridge(t, Options{Logs: []LogConfig{

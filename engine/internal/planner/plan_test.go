@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -140,6 +141,17 @@ func TestPinnedCopyIsNoVictim(t *testing.T) {
 
 func TestLastCopyIsNoVictim(t *testing.T) {
 	state := stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Hot), seg(2, 10, Warm)}})
+	state.BucketAnswers = false
+	wantPlan(t, state, NewBudgets(0, 0))
+}
+
+func TestCopyBesideAnUnverifiedOneIsNoVictim(t *testing.T) {
+	hot := with(seg(1, 10, Hot, Warm), func(s *Segment) {
+		s.Copies[Warm].Verified = false
+		s.Failures[Compress].NotBeforeNs = math.MaxInt64
+	})
+	warm := with(seg(2, 10, Warm, Cold), func(s *Segment) { s.Copies[Cold].Verified = false })
+	state := stateOf(Log{ID: 1, Segments: []Segment{hot, warm}})
 	state.BucketAnswers = false
 	wantPlan(t, state, NewBudgets(0, 0))
 }
