@@ -69,6 +69,26 @@ func TestDuplicateWaitsForTheLevelOfItsOriginal(t *testing.T) {
 	}
 }
 
+// The original may have asked for less, and have its ack.
+func TestDuplicateWaitsForAnOriginalThatWasAckedAsWritten(t *testing.T) {
+	g := newGate(t)
+	b := startBridge(t, Options{Engine: openEngine(t, engine.Options{FS: g.disk}), Logs: ordersLog()})
+	p := newPending(t, b.ClientURL())
+	p.publish(t, "first", nil)
+	expectStored(t, p.next(t, "first"), 1)
+	g.hold(t)
+	p.publish(t, "original", with("Nats-Msg-Id", "m", headerAckLevel, "written"))
+	expectStored(t, p.next(t, "original"), 2)
+	p.publish(t, "duplicate", with("Nats-Msg-Id", "m"))
+	p.handled(t, b)
+	g.waiting(t, 1)
+	p.expectNone(t)
+	g.open()
+	if ack := expectStored(t, p.next(t, "duplicate"), 2); !ack.Duplicate {
+		t.Errorf("got %+v", ack.PubAck)
+	}
+}
+
 func TestLogCanAckWrittenRecordsByDefault(t *testing.T) {
 	g := newGate(t)
 	b := startBridge(t, Options{Engine: openEngine(t, engine.Options{FS: g.disk}), Logs: []LogConfig{

@@ -397,3 +397,30 @@ func TestCloseOnAFullDiskGivesUpWhatWasNeverAcked(t *testing.T) {
 	}
 	wantRecords(t, readAll(t, l, ReadOptions{}), 1, int(l.Watermarks().Durable))
 }
+
+// A segment that is ready is not opened as the third one without a footer.
+func TestAtMostTwoSegmentsAreUnsealed(t *testing.T) {
+	l := openManual(t, vfs.NewMem(1), smallSegments())
+	for n := 1; n <= 3; n++ {
+		appendNumbered(t, l, n, 1)
+		l.Request(uint64(n), Durable)
+		for l.committer.step() { // asks for a segment
+		}
+		for bytes := l.keeper.successorDue(); bytes > 0 && l.keeper.prepare(bytes); bytes = l.keeper.successorDue() {
+		}
+		for l.committer.step() {
+		}
+		l.retireTail()
+	}
+	if list := *l.segments.Load(); len(list) != 2 || list[0].ended() || list[1].ended() {
+		t.Errorf("%d segments while nothing is sealed", len(list))
+	}
+	if durable := l.Watermarks().Durable; durable != 2 {
+		t.Errorf("durable up to %d", durable)
+	}
+	commitManual(t, l)
+	wantRecords(t, readAll(t, l, ReadOptions{}), 1, 3)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -23,7 +24,7 @@ func TestEvictedBytesAreGivenBackToTheBudgets(t *testing.T) {
 	if warm := r.engine.warm.Load(); warm != int64(r.entry(1).Warm.ObjectBytes) {
 		t.Errorf("%d warm bytes, the object has %d", warm, r.entry(1).Warm.ObjectBytes)
 	}
-	info, err := os.Stat(r.copyPath(1, manifest.TierHot))
+	info, err := os.Stat(r.copyPath(manifest.TierHot))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +48,32 @@ func TestTheLastGoodCopyIsNotEvicted(t *testing.T) {
 	if err := r.do(planner.EvictHot, 1); !errors.Is(err, errLastCopy) {
 		t.Errorf("evict the only good copy: %v", err)
 	}
-	if _, err := os.Stat(r.copyPath(1, manifest.TierHot)); err != nil {
+	if _, err := os.Stat(r.copyPath(manifest.TierHot)); err != nil {
 		t.Errorf("the hot file: %v", err)
 	}
 	if !r.entry(1).Resident.Has(manifest.TierHot) {
 		t.Error("the manifest says that the hot copy is gone")
 	}
 	wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
+}
+
+func TestAnUploadThatFailsIsNotRecorded(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 30)
+	r.mustDo(t, 1, planner.Compress)
+	r.driver.Add(buckettest.Rule{Op: buckettest.OpPut, KeyPattern: "segments/*", Fault: buckettest.Break, Bytes: 500})
+	if err := r.do(planner.Upload, 1); err == nil {
+		t.Error("no error")
+	}
+	if entry := r.entry(1); entry.Resident.Has(manifest.TierCold) || r.log.Watermarks().Cold != 0 {
+		t.Errorf("copies %v, cold up to %d", entry.Resident, r.log.Watermarks().Cold)
+	}
+	r.driver.Clear()
+	r.mustDo(t, 1, planner.Upload)
+	if cold := r.log.Watermarks().Cold; cold != 30 {
+		t.Errorf("cold up to %d", cold)
+	}
 }
 
 func TestColdWatermarkWaitsForTheSegmentBefore(t *testing.T) {
@@ -99,7 +119,7 @@ func TestAnObjectOfTheSameSegmentWithOtherRecordsIsNotAdopted(t *testing.T) {
 	if mine.Salt != theirs.Salt || mine.LastSeq != theirs.LastSeq || mine.SegmentCRC64 == theirs.SegmentCRC64 {
 		t.Fatalf("the segments are %+v and %+v", mine, theirs)
 	}
-	foreign, err := os.ReadFile(other.copyPath(1, manifest.TierWarm))
+	foreign, err := os.ReadFile(other.copyPath(manifest.TierWarm))
 	if err != nil {
 		t.Fatal(err)
 	}
