@@ -9,6 +9,7 @@ import (
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/internal/vfs"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
@@ -55,6 +56,27 @@ func TestTheLastGoodCopyIsNotEvicted(t *testing.T) {
 		t.Error("the manifest says that the hot copy is gone")
 	}
 	wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
+}
+
+// What has a name was read back: a warm file that was not gets none.
+func TestAWarmFileThatCannotBeReadBackGetsNoName(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	disk := vfs.NewFaulty(vfs.OS())
+	r.opts.FS = disk
+	r.open(t)
+	r.fill(t, 1, 30)
+	broken := disk.Add(vfs.Rule{Op: vfs.OpRead, PathPattern: "warm/*", Err: errIO})
+	if err := r.do(planner.Compress, 1); !errors.Is(err, errIO) {
+		t.Errorf("compress: %v", err)
+	}
+	if files, err := os.ReadDir(r.log.paths.warm); err != nil || len(files) != 0 {
+		t.Errorf("warm files %v, %v", files, err)
+	}
+	if resident := r.entry(1).Resident; resident.Has(manifest.TierWarm) {
+		t.Errorf("copies %v", resident)
+	}
+	broken.Remove()
+	r.mustDo(t, 1, planner.Compress)
 }
 
 func TestAnUploadThatFailsIsNotRecorded(t *testing.T) {

@@ -221,6 +221,7 @@ worker() {
 		echo "$result" >"$work/results/$i"
 		[ "$result" != applies ] || continue
 		printf '%-42s %-16s %4ds  by %-60s %s\n' "$name" "$result" $((SECONDS - start)) "$by" "$(sed -n '1s/^#* *//p' "${patches[i]}")"
+		[[ $result != "DOES NOT "* ]] || sed 's/^/    /;10q' "$tree.out"
 	done
 }
 
