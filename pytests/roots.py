@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from aof_nats.harness.root import Damage, open_root
+from aof_nats.harness.copies import Damage
+from aof_nats.harness.root import open_root
 from aof_nats.harness.segment import Record
 from program import LIMIT, Program
 

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from aof_nats.harness import command
 from aof_nats.harness.check import check_root
-from aof_nats.harness.root import Damage, LogView, open_cold, open_root
+from aof_nats.harness.copies import Damage
+from aof_nats.harness.crc import crc64
+from aof_nats.harness.root import LogView, open_root
 from aof_nats.harness.segment import Footer, Record
 from aof_nats.harness.segment_file import Elsewhere, read_segment
+from aof_nats.harness.warm import decode_seek_table
 from encoder import ChunkWriter, object_of, text
 
 LOG, LOG_ID = "N", 0xA1A2A3A4A5A6A7A8
@@ -37,6 +40,12 @@ def sealed_payload(footer: Footer) -> bytes:
     )  # fmt: skip
 
 
+def compressed_payload(warm: bytes, more: int = 0, tail: int = 0, crc: int = 0) -> bytes:
+    """CompressionDone of an object, or with facts that are wrong by so much."""
+    tail_bytes = len(warm) - decode_seek_table(memoryview(warm))[-1].offset
+    return struct.pack("<QIQIBII", len(warm) + more, tail_bytes + tail, crc64(warm) ^ crc, 0, 0, 0, 0)
+
+
 @pytest.fixture
 def root(segment: tuple[bytes, Footer], tmp_path: Path) -> Path:
     """A log with one sealed segment, hot and warm, and its manifest."""
@@ -53,7 +62,7 @@ def root(segment: tuple[bytes, Footer], tmp_path: Path) -> Path:
     chunk.append(19, struct.pack("<Q", BASE))
     chunk.append(0, struct.pack("<QQQ", BASE, footer.epoch, footer.salt), SEGMENT)
     chunk.append(1, sealed_payload(footer), SEGMENT, footer.index_offset)
-    chunk.append(3, struct.pack("<QIQIBII", len(warm), 0, 0, 0, 0, 0, 0), SEGMENT)
+    chunk.append(3, compressed_payload(warm), SEGMENT)
     chunk.append(2000, b"behind it, so that all before was durable")
     (log / "manifest" / f"{1:020}.mlog").write_bytes(chunk.file())
     return tmp_path / "root"
@@ -81,10 +90,12 @@ ALL = list(range(BASE, LAST + 1))
 def test_a_sound_root_has_no_findings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (report,) = check_root(open_root(root))
     assert report.ok, report
-    assert (report.records, report.first_seq, report.last_seq, report.copies) == (7, BASE, LAST, 2)
+    assert (report.records, report.first_seq, report.last_seq, sum(report.copies.values())) == (7, BASE, LAST, 2)
     assert report.manifest_records == 5
     assert command.main(["check", str(root)]) == command.SUCCESS
-    assert capsys.readouterr().out == ("N: ok: 7 records (1001 to 1007) in 1 segments, 2 files; 5 manifest records\n")
+    assert capsys.readouterr().out == (
+        "N: ok: 7 records (1001 to 1007) in 1 segments; files: 1 hot, 1 warm, 0 cold; 5 manifest records\n"
+    )
 
 
 def test_what_is_damaged_in_one_tier_is_read_from_another(root: Path) -> None:
@@ -128,9 +139,9 @@ def test_a_bad_header_is_made_up_for_by_the_manifest_or_the_footer(root: Path) -
 @pytest.mark.parametrize(
     ("kind", "payload", "logical", "said"),
     [
-        (0, struct.pack("<QQQ", BASE, 3, 5), 0, "salt is"),
+        (0, struct.pack("<QQQ", BASE, 3, 5), 0, "salt in the header is"),
         (0, struct.pack("<QQQ", BASE - 1, 3, 0x1122334455667788), 0, "base seq is 1001, the manifest says 1000"),
-        (1, None, 8, "index offset is"),
+        (1, None, 8, "index offset in the footer is"),
     ],
 )
 def test_a_manifest_that_says_otherwise_is_found(
@@ -148,23 +159,46 @@ def test_a_manifest_that_says_otherwise_is_found(
     assert any(said in finding.text for finding in report.findings), report.findings
 
 
-def test_a_bucket_directory_is_read_like_a_root(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [((1, 0, 0), "object bytes is"), ((0, 1, 0), "tail bytes is"), ((0, 0, 1), "crc64 of the file is")],
+)
+def test_an_object_that_is_not_the_recorded_one_is_found(
+    root: Path, segment: tuple[bytes, Footer], wrong: tuple[int, int, int], said: str
+) -> None:
+    footer = segment[1]
+    chunk = ChunkWriter(LOG_ID)
+    chunk.append(19, struct.pack("<Q", BASE))
+    chunk.append(0, struct.pack("<QQQ", BASE, footer.epoch, footer.salt), SEGMENT)
+    chunk.append(1, sealed_payload(footer), SEGMENT, footer.index_offset)
+    chunk.append(3, compressed_payload(only(open_root(root).log(LOG), "warm").read_bytes(), *wrong), SEGMENT)
+    chunk.append(2000, b"")
+    (root / "logs" / LOG / "manifest" / f"{1:020}.mlog").write_bytes(chunk.file())
+    (report,) = check_root(open_root(root))
+    assert [said in finding.text for finding in report.findings] == [True], report.findings
+
+
+@pytest.mark.parametrize("mark", ["", "+"])
+def test_a_bucket_directory_is_read_like_a_root(root: Path, tmp_path: Path, mark: str) -> None:
+    """Folders have the mark of a file:// bucket, or none as in a copy of another
+    store. The newest generation is damaged: the one before it counts."""
     log = open_root(root).log(LOG)
-    folder = tmp_path / "bucket" / f"{LOG}.{LOG_ID:016x}"
-    (folder / "segments").mkdir(parents=True)
-    shutil.copy(log.path / "log.json", folder)
-    shutil.copytree(log.path / "manifest", folder / "manifest")
+    folder = tmp_path / "bucket" / f"{LOG}.{LOG_ID:016x}{mark}" / f"segments{mark}"
+    folder.mkdir(parents=True)
+    shutil.copy(log.path / "log.json", folder.parent)
     name = f"{SEGMENT:020}_{BASE}-{LAST}_g"
-    shutil.copy(only(log, "warm"), folder / "segments" / f"{name}1.zst")
-    shutil.copy(only(log, "warm"), folder / "segments" / f"{name}2.zst")
-    flip(folder / "segments" / f"{name}2.zst", 40)
+    shutil.copy(only(log, "warm"), folder / f"{name}1.zst")
+    shutil.copy(only(log, "warm"), folder / f"{name}2.zst")
+    flip(folder / f"{name}2.zst", 40)
     assert read(open_root(tmp_path / "bucket").log(LOG)) == (ALL, [])
+    assert read(open_root(f"file://{tmp_path}/bucket").log(LOG)) == (ALL, [])
+    assert command.main(["check", str(tmp_path / "bucket")]) == command.DAMAGE
     for copy in log.copies[SEGMENT]:
         copy.path.unlink()
-    emptied = open_root(root).log(LOG)
-    assert read(emptied) == ([], [])
-    open_cold(emptied, folder)
-    assert read(emptied) == (ALL, [])
+    assert read(open_root(root).log(LOG)) == ([], [(BASE, LAST)])
+    assert read(open_root(root, str(tmp_path / "bucket")).log(LOG)) == ([], [(BASE, LAST)]), "the manifest names none"
+    shutil.rmtree(log.path / "manifest")
+    assert read(open_root(root, str(tmp_path / "bucket")).log(LOG)) == (ALL, [])
 
 
 def test_replay_follows_a_segment_through_its_tiers(segment: tuple[bytes, Footer], tmp_path: Path) -> None:

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .manifest_fields import COLD, HOT, TIER_NAMES, WARM, Fields, tier_set
-from .root import CopyVerdict, Damage, LogView, Root
+from .check_copy import against_manifest, of_copy
+from .check_folder import check_folder
+from .copies import CopyVerdict, Damage
+from .findings import Finding
+from .manifest_fields import COLD, HOT, TIER_NAMES, WARM, tier_set
+from .root import LogView, Root
 from .segment import Record
-from .segment_scan import BadRange
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong. Sequences only where records are concerned."""
-
-    path: str
-    text: str
-    segment_id: int = 0
-    offset: int | None = None
-    length: int | None = None
-    first_seq: int | None = None
-    last_seq: int | None = None
 
 
 @dataclass
 class LogReport:
     """What a check found in one log. `lost` are sequences that no copy holds,
-    `findings` everything that is wrong, repairable or not."""
+    `findings` everything that is wrong, repairable or not, `unchecked` what could
+    not be looked at, and `notes` what is remarkable and not wrong."""
 
     name: str
     records: int = 0
     first_seq: int = 0
     last_seq: int = 0
     segments: int = 0
-    copies: int = 0
+    copies: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIER_NAMES, 0))
     manifest_records: int = 0
     lost: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    unchecked: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def damaged(self) -> bool:
+        return bool(self.lost or self.findings)
 
     @property
     def ok(self) -> bool:
-        return not self.lost and not self.findings
+        return not self.damaged and not self.unchecked
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok}
@@ -54,109 +51,96 @@ def check_root(root: Root) -> list[LogReport]:
 
 
 def check_log(log: LogView) -> LogReport:
-    """Reads every copy of every segment and all of the manifest."""
+    """Reads every copy of every segment, all of the manifest, and what the bucket
+    says of the log."""
     report = LogReport(log.name)
     report.findings += [Finding(str(log.path), text) for text in log.findings]
     report.findings += [Finding(str(log.path / "manifest"), text) for text in log.manifest.findings]
     report.manifest_records = len(log.manifest.records())
-    report.segments = len(log.copies)
-    for segment_id in log.segment_ids():
-        for verdict in log.verdicts(segment_id):
-            report.copies += 1
-            report.findings += _of_copy(verdict)
-            report.findings += _against_manifest(log, verdict)
+    ids = log.segment_ids()
+    report.segments = len(ids)
+    count = _Count(log, report)
+    verdicts: list[CopyVerdict] = []
+    for segment_id in ids:
+        verdicts = list(log.verdicts(segment_id))
+        for verdict in verdicts:
+            report.copies[verdict.copy.tier] += 1
+            report.findings += of_copy(verdict)
+            report.findings += against_manifest(log, verdict)
+        for item in log.merged(segment_id, verdicts):
+            count.take(item)
+    count.end(verdicts)
     report.findings += _residency(log)
-    _count(log, report)
+    if log.folder is not None:
+        check_folder(log, report.findings, report.notes)
+    if log.unchecked:
+        objects = sum(map(log.is_cold, log.manifest.state.segments))
+        text = f"{objects} objects were not checked: {log.unchecked}"
+        report.unchecked.insert(0, Finding(str(log.path), text))
     return report
 
 
-def _of_copy(verdict: CopyVerdict) -> Iterator[Finding]:
-    copy = verdict.copy
-    if verdict.file is None:
-        yield Finding(str(copy.path), verdict.error, copy.segment_id, 0)
-        return
-    for text in verdict.file.findings:
-        yield Finding(str(copy.path), text, copy.segment_id)
-    for item in verdict.items():
-        if isinstance(item, BadRange):
-            where = (item.offset, item.end - item.offset, item.first_seq, item.last_seq)
-            yield Finding(str(copy.path), "records do not verify", copy.segment_id, *where)
-
-
-def _against_manifest(log: LogView, verdict: CopyVerdict) -> Iterator[Finding]:
-    copy, file = verdict.copy, verdict.file
-    entry = log.manifest.state.segments.get(copy.segment_id)
-    if entry is None or file is None:
-        return
-
-    def differs(what: str, found: object, said: object) -> Iterator[Finding]:
-        if found != said:
-            text = f"{what} is {found}, the manifest says {said}"
-            yield Finding(str(copy.path), text, copy.segment_id)
-
-    if entry["opened"]:
-        yield from differs("base seq", copy.base_seq, entry["base seq"])
-        if file.header is not None:
-            yield from differs("salt", file.header.salt, entry["salt"])
-            yield from differs("epoch", file.header.epoch, entry["epoch"])
-    if entry["sealed"] and file.footer is not None:
-        footer = file.footer
-        for what, found in (
-            ("segment crc64", footer.segment_crc64),
-            ("index offset", footer.index_offset),
-            ("record count", footer.record_count),
-            ("first seq", footer.first_seq),
-            ("last seq", footer.last_seq),
-            ("max ts", footer.max_ts),
-        ):
-            yield from differs(what, found, entry[what])
-    yield from _object_against_manifest(verdict, entry)
-
-
-def _object_against_manifest(verdict: CopyVerdict, entry: Fields) -> Iterator[Finding]:
-    copy = verdict.copy
-    if copy.tier == "hot":
-        return
-    prefix = copy.tier
-    if copy.tier == "cold" and copy.generation != entry["cold generation"]:
-        return  # an older or newer object than the one that counts
-    size = copy.path.stat().st_size
-    if entry.num("resident tiers") >> TIER_NAMES.index(copy.tier) & 1:
-        if size != entry[f"{prefix} object bytes"]:
-            text = f"{size} bytes, the manifest says {entry.num(f'{prefix} object bytes')}"
-            yield Finding(str(copy.path), text, copy.segment_id)
-
-
 def _residency(log: LogView) -> Iterator[Finding]:
-    """Every tier that the manifest names has to hold the segment. Objects of a
-    bucket elsewhere are not looked for."""
-    bucket = not (log.path / "warm").is_dir() and any(c.tier == "cold" for cs in log.copies.values() for c in cs)
+    """Every tier that the manifest names has to hold the segment."""
     for segment_id, entry in log.manifest.state.segments.items():
-        tiers = {copy.tier for copy in log.copies.get(segment_id, [])}
-        wanted = [COLD] if bucket else [HOT, WARM]
-        missing = [t for t in wanted if entry.num("resident tiers") >> t & 1 and TIER_NAMES[t] not in tiers]
-        for tier in missing:
-            said = tier_set(entry.num("resident tiers"))
-            yield Finding(str(log.path), f"no {TIER_NAMES[tier]} copy, the manifest says {said}", segment_id)
+        tiers = {copy.tier for copy in log.copies.get(segment_id, []) if copy.key in ("", entry["cold key"])}
+        wanted = (HOT, WARM) if log.unchecked else (HOT, WARM, COLD)
+        for tier in wanted:
+            if entry.num("resident tiers") >> tier & 1 and TIER_NAMES[tier] not in tiers:
+                said = tier_set(entry.num("resident tiers"))
+                path = log.path if tier != COLD or log.folder is None else log.folder.path
+                yield Finding(str(path), f"no {TIER_NAMES[tier]} copy, the manifest says {said}", segment_id)
 
 
-def _count(log: LogView, report: LogReport) -> None:
-    """Reads the log as a user would, and looks for what is missing between."""
-    due: int | None = None
-    trimmed = log.manifest.state.log.num("trimmed-to seq")
-    for item in log.read():
+class _Count:
+    """Goes through a log as a user would, and looks for what is missing between.
+    In front, retention may have removed records; without a manifest nobody knows."""
+
+    def __init__(self, log: LogView, report: LogReport) -> None:
+        self._log = log
+        self._report = report
+        self._due: int | None = None
+        self._trimmed = log.manifest.state.log.num("trimmed-to seq")
+
+    def take(self, item: Record | Damage) -> None:
+        """Counts what follows in the log."""
+        report = self._report
         first = item.seq if isinstance(item, Record) else item.first_seq
         last = item.seq if isinstance(item, Record) else item.last_seq
-        if due is None:
+        if self._due is None:
             report.first_seq = first
-            due = first if trimmed or first == 1 else 1
-        if first != due:
-            kind = "no segment holds them" if first > due else "records out of order"
-            report.lost.append(Finding(str(log.path), kind, 0, None, None, due, first - 1))
-        due = last + 1
-        if isinstance(item, Damage):
-            where = (item.segment_id, item.offset, item.length, item.first_seq, item.last_seq)
-            report.lost.append(Finding(str(item.path), item.reason, *where))
-        else:
-            report.records += 1
+            self._due = first if self._trimmed or self._log.alone or first == 1 else 1
+        if first != self._due:
+            kind = "no segment holds them" if first > self._due else "records out of order"
+            self._lose(kind, self._due, first - 1)
+        self._due = last + 1
         report.last_seq = last
+        if isinstance(item, Record):
+            report.records += 1
+            return
+        where = (item.segment_id, item.offset, item.length, item.first_seq, item.last_seq)
+        _append(report.unchecked if item.unchecked else report.lost, Finding(str(item.path), item.reason, *where))
+
+    def end(self, verdicts: list[CopyVerdict]) -> None:
+        """Looks for sequences that the manifest proves and that the last segment
+        has not, not even behind what is proved durable."""
+        next_seq = self._log.manifest.state.log.num("next seq")
+        held = [verdict.file.scan.next_seq for verdict in verdicts if verdict.file is not None]
+        due = max([self._report.last_seq + 1, self._trimmed + 1, *held])
+        if next_seq > due:
+            self._lose("the manifest proves them and no segment holds them", due, next_seq - 1)
+            self._report.last_seq = next_seq - 1
+
+    def _lose(self, text: str, first: int, last: int) -> None:
+        self._report.lost.append(Finding(str(self._log.path), text, 0, None, None, first, last))
+
+
+def _append(found: list[Finding], new: Finding) -> None:
+    """Appends a finding, or makes the one before longer: of whole segments in a
+    row one line says enough."""
+    old = found[-1] if found else None
+    behind = old is not None and old.last_seq is not None and old.last_seq + 1 == new.first_seq
+    if old is None or not behind or new.length or (old.path, old.text, old.length) != (new.path, new.text, 0):
+        found.append(new)
+    else:
+        found[-1] = replace(old, last_seq=new.last_seq)

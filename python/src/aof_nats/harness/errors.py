@@ -33,3 +33,8 @@ class NotFoundError(HarnessError):
 
 class MissingDecoderError(HarnessError):
     """A zstd object without a zstd decoder: install the extra `harness`."""
+
+
+class UnreachableError(HarnessError):
+    """A bucket that is not there, or that this reader cannot read: nothing is
+    known of what it holds."""

@@ -21,7 +21,6 @@ from .manifest_snapshot import Snapshot, decode_snapshot
 from .manifest_state import State
 
 _CHUNK_NAME = re.compile(r"([0-9]{20})\.mlog")
-_BUCKET_SNAPSHOT_NAME = re.compile(r"([0-9]{20})\.bin")
 _SNAPSHOT_NAME = re.compile(r"snapshot_([0-9]{20})\.bin")
 
 
@@ -57,14 +56,11 @@ class Manifest:
         return [record for chunk in self.chunks for record in chunk.scan.records]
 
 
-def read_manifest(directory: Path, log_id: int | None = None, snapshots: Path | None = None) -> Manifest:
-    """Reads chunks and snapshots and replays them; in a bucket the snapshots lie
-    in a folder of their own. Raises no FormatError: what does not verify becomes
-    a finding."""
+def read_manifest(directory: Path, log_id: int | None = None) -> Manifest:
+    """Reads chunks and snapshots and replays them. Raises no FormatError: what
+    does not verify becomes a finding."""
     manifest = Manifest()
-    _read_snapshots(directory, _SNAPSHOT_NAME, log_id, manifest)
-    if snapshots is not None:
-        _read_snapshots(snapshots, _BUCKET_SNAPSHOT_NAME, log_id, manifest)
+    _read_snapshots(directory, log_id, manifest)
     _read_chunks(directory, log_id, manifest)
     _check_chain(manifest)
     _check_snapshots(manifest)
@@ -82,8 +78,8 @@ def _numbered(directory: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _read_snapshots(directory: Path, pattern: re.Pattern[str], log_id: int | None, manifest: Manifest) -> None:
-    for number, path in _numbered(directory, pattern).items():
+def _read_snapshots(directory: Path, log_id: int | None, manifest: Manifest) -> None:
+    for number, path in _numbered(directory, _SNAPSHOT_NAME).items():
         try:
             snapshot = decode_snapshot(memoryview(path.read_bytes()))
             if log_id is not None and snapshot.header.log_id != log_id:

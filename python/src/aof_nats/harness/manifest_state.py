@@ -274,8 +274,10 @@ def _hydration_done(state: State, record: ManifestRecord, fields: Fields) -> Non
         raise _DoesNotFit("a hydration that was not started")
     source, target = segment.num("hydration source tier"), segment.num("hydration target tier")
     if (source, target) == (COLD, WARM):  # the object itself came down
-        segment.update({"warm object bytes": fields["resident bytes"], "warm crc64": 0})
-        segment["warm tail bytes"] = segment["cold tail bytes"]
+        arrived = (fields["resident bytes"], segment["cold tail bytes"])
+        if arrived != (segment["warm object bytes"], segment["warm tail bytes"]):
+            segment["warm crc64"] = 0  # another object than the one that was made here
+        segment["warm object bytes"], segment["warm tail bytes"] = arrived
     segment.update({"hydrating": False, "hydration source tier": 0, "hydration target tier": 0})
     segment.update({"hydration failure reason": 0, "hydration failure attempt": 0})
     _arrive(segment, target)

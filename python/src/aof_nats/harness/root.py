@@ -1,92 +1,34 @@
 """A root directory, or a bucket directory, and the logs in it.
 
-A root has engine.json and logs/<name>; a bucket directory has folders
-<name>.<log id>. Nothing is written and no lock is taken.
+A root has engine.json and logs/<name>, and in engine.json the bucket that has
+the cold copies. A bucket alone has a folder <name>.<log id> for each log. Nothing
+is written and no lock is taken.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .errors import FormatError, MissingDecoderError, NotFoundError
-from .fields import last_nonzero
+from .bucket import Bucket, LogFolder, open_bucket
+from .copies import Copy, CopyVerdict, Damage, merge
+from .errors import FormatError, MissingDecoderError, NotFoundError, UnreachableError, VersionError
+from .identity import LogFile, read_bucket_url
+from .manifest_fields import COLD
 from .manifest_open import Manifest, read_manifest
-from .segment import SHORTEST_RECORD, Record
-from .segment_file import Elsewhere, SegmentFile, read_segment
-from .segment_scan import BadRange, Item
-from .warm import WarmObject
+from .segment import Record
+from .segment_file import Elsewhere, read_segment
 
 _HOT_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.seg")
 _WARM_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.zst")
-_COLD_NAME = re.compile(r"([0-9]{20})_([0-9]+)-([0-9]+)_g([0-9]+)\.zst")
-_BUCKET_FOLDER = re.compile(r"([A-Za-z0-9_-]{1,128})\.([0-9a-f]{16})")
-
-
-@dataclass
-class Copy:
-    """One file that holds a segment. `generation` is that of a cold object."""
-
-    path: Path
-    tier: str
-    segment_id: int
-    base_seq: int
-    generation: int = 0
-    stamp: int = 0
-    last_seq: int | None = None
-
-    def load(self) -> tuple[memoryview, list[str]]:
-        """The bytes of the segment file, and what is wrong with the frames of
-        an object. Raises FormatError for an object that cannot be read at all."""
-        raw = memoryview(self.path.read_bytes())
-        if self.tier == "hot":
-            return raw, []
-        found = WarmObject(raw)
-        try:
-            found.check_frames(*found.tail())
-            wrong = []
-        except FormatError as error:
-            wrong = [str(error)]
-        data, findings = found.salvage()
-        return memoryview(data), wrong + findings
-
-
-@dataclass
-class CopyVerdict:
-    """A copy that was read, or why it could not be."""
-
-    copy: Copy
-    file: SegmentFile | None
-    error: str = ""
-    last: bool = False
-
-    def items(self) -> list[Item]:
-        return self.file.items(read_only=True) if self.file else []
-
-    @property
-    def sound(self) -> bool:
-        return self.file is not None and not any(isinstance(item, BadRange) for item in self.items())
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Sequences that no copy holds, and where they stood."""
-
-    path: Path
-    segment_id: int
-    offset: int
-    length: int
-    first_seq: int
-    last_seq: int
-    reason: str = "records do not verify"
+_COLD_KEY = re.compile(r"segments/([0-9]{20})_([0-9]+)-([0-9]+)_g([0-9]+)\.zst")
 
 
 @dataclass
 class LogView:
-    """A log as its directory holds it."""
+    """A log as its directory and its folder in a bucket hold it."""
 
     name: str
     path: Path
@@ -94,17 +36,26 @@ class LogView:
     manifest: Manifest
     copies: dict[int, list[Copy]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+    folder: LogFolder | None = None
+    objects: dict[str, Path] = field(default_factory=dict)
+    """All that lies in the folder, by key."""
+    unchecked: str = ""
+    """Why objects that the manifest counts on were not looked at."""
+    alone: bool = False
+    """There is nothing but the bucket."""
 
     def segment_ids(self) -> list[int]:
-        return sorted(self.copies)
+        """Segments that have a copy, and those that have to have one."""
+        state = self.manifest.state
+        known = {n for n, entry in state.segments.items() if entry["opened"] or entry["sealed"]}
+        due = {n for n in known if not state.trimmed(state.segments[n])}
+        return sorted(due | set(self.copies))
 
     def verdicts(self, segment_id: int) -> Iterator[CopyVerdict]:
         """Reads each copy of a segment in turn, hot before warm before cold."""
-        ids = self.segment_ids()
-        place = ids.index(segment_id)
-        following = self.copies[ids[place + 1]][0].base_seq if place + 1 < len(ids) else None
-        for copy in self.copies[segment_id]:
-            if following is not None:
+        following = self._base_behind(segment_id)
+        for copy in self.copies.get(segment_id, ()):
+            if following is not None and copy.tier != "cold":
                 copy.last_seq = following - 1
             known = self._elsewhere(copy, following)
             try:
@@ -118,10 +69,21 @@ class LogView:
                 continue
             yield CopyVerdict(copy, file, "", following is None)
 
+    def _base(self, segment_id: int) -> int:
+        copies = self.copies.get(segment_id)
+        return copies[0].base_seq if copies else self.manifest.state.segments[segment_id].num("base seq")
+
+    def _base_behind(self, segment_id: int) -> int | None:
+        behind = [other for other in self.segment_ids() if other > segment_id]
+        return self._base(behind[0]) if behind else None
+
     def _elsewhere(self, copy: Copy, following: int | None) -> Elsewhere:
         entry = self.manifest.state.segments.get(copy.segment_id)
         if entry is None:
-            return Elsewhere(self.log_id, copy.segment_id, copy.base_seq, next_base=following)
+            last = copy.last_seq if copy.tier == "cold" else None
+            return Elsewhere(
+                self.log_id, copy.segment_id, copy.base_seq, sealed_last_seq=last, next_base=following
+            )
         sealed = bool(entry["sealed"])
         return Elsewhere(
             self.log_id,
@@ -133,6 +95,11 @@ class LogView:
             following,
         )
 
+    def is_cold(self, segment_id: int) -> bool:
+        """Whether the manifest counts on an object."""
+        entry = self.manifest.state.segments.get(segment_id)
+        return entry is not None and bool(entry.num("resident tiers") >> COLD & 1)
+
     def read(self) -> Iterator[Record | Damage]:
         """Every data record, in order, from whatever holds it, and damage in
         the place of records that nothing holds."""
@@ -142,67 +109,24 @@ class LogView:
                 verdicts.append(verdict)
                 if verdict.sound:
                     break
-            yield from _merge(verdicts)
+            yield from self.merged(segment_id, verdicts)
 
+    def merged(self, segment_id: int, verdicts: list[CopyVerdict]) -> Iterator[Record | Damage]:
+        """The data records of a segment whose copies were read, down to the first
+        sound one at least."""
+        for item in merge(verdicts) if verdicts else self._without_copy(segment_id):
+            if isinstance(item, Damage) and self.unchecked and self.is_cold(segment_id):
+                item = replace(item, unchecked=True, reason=f"{item.reason}, and {self.unchecked}")
+            yield item
 
-def _merge(verdicts: list[CopyVerdict]) -> Iterator[Record | Damage]:
-    """Of the best copy everything; what is damaged in it, from the others."""
-    sound = [verdict for verdict in verdicts if verdict.sound]
-    main = (sound or verdicts)[0]
-    if main.file is None:
-        readable = [verdict for verdict in verdicts if verdict.file is not None]
-        if not readable:
-            yield _unreadable(main)
-            return
-        main = readable[0]
-    others: dict[int, Record] | None = None
-    for item in main.items():
-        if isinstance(item, Record):
-            if not item.is_control:
-                yield item
-            continue
-        if others is None:
-            others = _records([verdict for verdict in verdicts if verdict is not main])
-        yield from _repaired(main, item, others)
-
-
-def _records(verdicts: list[CopyVerdict]) -> dict[int, Record]:
-    found: dict[int, Record] = {}
-    for verdict in verdicts:
-        for item in verdict.items():
-            if isinstance(item, Record) and not item.is_control:
-                found.setdefault(item.seq, item)
-    return found
-
-
-def _repaired(main: CopyVerdict, bad: BadRange, others: dict[int, Record]) -> Iterator[Record | Damage]:
-    def damage(first: int, last: int) -> Damage:
-        copy = main.copy
-        return Damage(copy.path, copy.segment_id, bad.offset, bad.end - bad.offset, first, last)
-
-    if not any(bad.first_seq <= seq <= bad.last_seq for seq in others):
-        if bad.count > 0:
-            yield damage(bad.first_seq, bad.last_seq)
-        return
-    first = bad.first_seq
-    for seq in sorted(seq for seq in others if bad.first_seq <= seq <= bad.last_seq):
-        if first < seq:
-            yield damage(first, seq - 1)
-        yield others[seq]
-        first = seq + 1
-    if first <= bad.last_seq:
-        yield damage(first, bad.last_seq)
-
-
-def _unreadable(verdict: CopyVerdict) -> Damage:
-    """A file in which nothing verifies is one damaged range from its start on,
-    counted like any other."""
-    copy = verdict.copy
-    size = last_nonzero(memoryview(copy.path.read_bytes()))
-    last = copy.last_seq
-    if last is None:
-        last = copy.base_seq + max(1, size // SHORTEST_RECORD) - 1
-    return Damage(copy.path, copy.segment_id, 0, size, copy.base_seq, last, verdict.error)
+    def _without_copy(self, segment_id: int) -> Iterator[Damage]:
+        entry = self.manifest.state.segments[segment_id]
+        first, last = entry.num("base seq"), entry.num("last seq")
+        if not entry["sealed"]:
+            behind = self._base_behind(segment_id)
+            last = (self.manifest.state.log.num("next seq") if behind is None else behind) - 1
+        if last >= first:
+            yield Damage(self.path, segment_id, 0, 0, first, last, "there is no local copy")
 
 
 @dataclass
@@ -211,6 +135,9 @@ class Root:
 
     path: Path
     logs: dict[str, LogView]
+    findings: list[str] = field(default_factory=list)
+    bucket: str = ""
+    """The bucket of a root, "" if it has none."""
 
     def log(self, name: str) -> LogView:
         if name not in self.logs:
@@ -218,67 +145,111 @@ class Root:
         return self.logs[name]
 
 
-def open_root(path: Path) -> Root:
-    """Opens a root, or a bucket directory. Raises NotFoundError if it is
-    neither. Damage is no error here: it is found when segments are read."""
+def open_root(place: Path | str, bucket: str = "") -> Root:
+    """Opens a root, or a bucket: its directory or its file:// URL. `bucket` is
+    where the cold copies of a root are, instead of what its engine.json says.
+    Raises NotFoundError if place is neither. Damage is no error here: it is found
+    when segments are read. Neither is a bucket that is not there."""
+    path = Path(place)
+    if "://" in str(place):
+        return _open_bucket_alone(str(place))
     if not path.is_dir():
         raise NotFoundError(f"{path}: no such directory")
-    logs: dict[str, LogView] = {}
-    if (path / "logs").is_dir():
-        for folder in sorted((path / "logs").iterdir()):
-            if folder.is_dir():
-                logs[folder.name] = open_log(folder, folder.name)
-        return Root(path, logs)
-    for folder in sorted(path.iterdir()):
-        match = _BUCKET_FOLDER.fullmatch(folder.name)
-        if match and folder.is_dir():
-            name = match[1] if match[1] not in logs else folder.name
-            logs[name] = open_log(folder, match[1], int(match[2], 16))
-    if not logs and not (path / "engine.json").exists():
-        raise NotFoundError(f"{path}: neither a root nor a bucket directory")
-    return Root(path, logs)
-
-
-def open_log(path: Path, name: str, log_id: int | None = None) -> LogView:
-    """Opens the directory of one log."""
-    findings: list[str] = []
-    options = path / "log.json"
+    if not (path / "logs").is_dir() and not (path / "engine.json").exists():
+        return _open_bucket_alone(str(place))
+    root = Root(path, {}, [], bucket)
     try:
-        stated = int(json.loads(options.read_text("utf-8"))["log_id"], 16)
-        if log_id is not None and log_id != stated:
-            findings.append(f"{options}: log id {stated:016x} in a folder of {log_id:016x}")
-        log_id = stated if log_id is None else log_id
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        findings.append(f"{options}: {error}")
-    manifest = read_manifest(path / "manifest", log_id, path / "snapshots")
-    log = LogView(name, path, log_id, manifest, {}, findings)
-    _collect(log)
+        root.bucket = bucket or read_bucket_url(path / "engine.json")
+    except VersionError:
+        raise
+    except (FormatError, OSError) as error:
+        root.findings.append(f"engine.json: {error}")
+    opened, unchecked = None, ""
+    if root.bucket:
+        try:
+            opened = open_bucket(root.bucket)
+        except UnreachableError as error:
+            unchecked = str(error)
+    folders = sorted((path / "logs").iterdir()) if (path / "logs").is_dir() else []
+    for folder in folders:
+        if folder.is_dir():
+            root.logs[folder.name] = _open_log(folder, opened, unchecked)
+    return root
+
+
+def _open_bucket_alone(place: str) -> Root:
+    bucket = open_bucket(place)
+    logs: dict[str, LogView] = {}
+    for folder in bucket.folders():
+        log = LogView(folder.log, folder.path, folder.log_id, Manifest(), folder=folder, alone=True)
+        log.objects = folder.objects()
+        _collect_cold(log)
+        logs[folder.log if folder.log not in logs else folder.name] = log
+    if not logs and "://" not in place:
+        raise NotFoundError(f"{place}: neither a root nor a bucket directory")
+    return Root(Path(place), logs)
+
+
+def _open_log(path: Path, bucket: Bucket | None, unchecked: str) -> LogView:
+    """Opens the directory of one log, and its folder in the bucket."""
+    findings: list[str] = []
+    identity = None
+    try:
+        identity = LogFile.read(path / "log.json")
+        if identity.name not in ("", path.name):
+            findings.append(f"log.json: names the log {identity.name!r}")
+    except VersionError:
+        raise
+    except (FormatError, OSError) as error:
+        findings.append(f"log.json: {error}")
+    log_id = identity.log_id if identity else None
+    log = LogView(path.name, path, log_id, read_manifest(path / "manifest", log_id), {}, findings)
+    log.unchecked = unchecked
+    _collect_local(log)
+    if bucket is not None and identity is not None:
+        _open_folder(log, bucket, identity)
+    if not log.unchecked and log.folder is None and any(map(log.is_cold, log.manifest.state.segments)):
+        log.unchecked = "no bucket is known that has the objects"
+    _collect_cold(log)
     return log
 
 
-def _collect(log: LogView) -> None:
-    found = []
-    for folder, tier, pattern in (
-        ("segments", "hot", _HOT_NAME),
-        ("warm", "warm", _WARM_NAME),
-        ("segments", "cold", _COLD_NAME),
-    ):
+def _open_folder(log: LogView, bucket: Bucket, identity: LogFile) -> None:
+    name = identity.bucket_folder or f"{identity.name or log.name}.{identity.log_id:016x}"
+    try:
+        folder = bucket.folder(name)
+        if folder.log_id != identity.log_id:
+            raise ValueError(f"{name!r} is no folder of log {identity.log_id:016x}")
+        log.objects = folder.objects()
+        log.folder = folder
+    except ValueError as error:
+        log.findings.append(f"log.json: {error}")
+    except UnreachableError as error:
+        log.unchecked = str(error)
+
+
+def _collect_local(log: LogView) -> None:
+    for folder, tier, pattern in (("segments", "hot", _HOT_NAME), ("warm", "warm", _WARM_NAME)):
         directory = log.path / folder
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             match = pattern.fullmatch(path.name)
-            if match and tier == "cold":
-                copy = Copy(path, tier, int(match[1]), int(match[2]), int(match[4]), last_seq=int(match[3]))
-                found.append(copy)
-            elif match:
-                found.append(Copy(path, tier, int(match[1]), int(match[2]), stamp=int(match[3])))
-    order = {"hot": 0, "warm": 1, "cold": 2}
-    for copy in sorted(found, key=lambda c: (c.segment_id, order[c.tier], -c.generation)):
+            if match:
+                copy = Copy(path, tier, int(match[1]), int(match[2]))
+                log.copies.setdefault(copy.segment_id, []).append(copy)
+
+
+def _collect_cold(log: LogView) -> None:
+    """Adds objects to the copies, the newest generation first. The manifest names
+    the one that counts; where it is silent or damaged, all of them do."""
+    silent = not log.manifest.chunks or bool(log.manifest.findings)
+    found = []
+    for key, path in log.objects.items():
+        match = _COLD_KEY.fullmatch(key)
+        if match is None:
+            continue
+        copy = Copy(path, "cold", int(match[1]), int(match[2]), int(match[4]), key, int(match[3]))
+        entry = log.manifest.state.segments.get(copy.segment_id)
+        if silent or (entry is not None and log.is_cold(copy.segment_id) and entry["cold key"] == key):
+            found.append(copy)
+    for copy in sorted(found, key=lambda c: (c.segment_id, -c.generation)):
         log.copies.setdefault(copy.segment_id, []).append(copy)
-
-
-def open_cold(log: LogView, bucket_folder: Path) -> None:
-    """Adds the objects of a bucket folder to the copies of a log."""
-    other = LogView(log.name, bucket_folder, log.log_id, log.manifest)
-    _collect(other)
-    for segment_id, copies in other.copies.items():
-        log.copies.setdefault(segment_id, []).extend(copies)

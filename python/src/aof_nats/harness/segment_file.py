@@ -116,7 +116,7 @@ def _check_footer(file: SegmentFile, data: memoryview, footer: Footer, place: in
     if known.next_base is not None and known.next_base != footer.last_seq + 1:
         file.findings.append(f"footer: last seq {footer.last_seq}, the next segment begins with {known.next_base}")
     if known.sealed_last_seq is not None and known.sealed_last_seq != footer.last_seq:
-        file.findings.append(f"footer: last seq {footer.last_seq}, the manifest says {known.sealed_last_seq}")
+        file.findings.append(f"footer: last seq {footer.last_seq}, elsewhere it is {known.sealed_last_seq}")
     block = data[footer.index_offset : place]
     try:
         if crc64(block) != footer.index_crc64:
