@@ -201,6 +201,45 @@ def test_a_bucket_directory_is_read_like_a_root(root: Path, tmp_path: Path, mark
     assert read(open_root(root, str(tmp_path / "bucket")).log(LOG)) == (ALL, [])
 
 
+@pytest.mark.parametrize("lost", range(6))
+def test_behind_damage_a_cause_may_be_missing(root: Path, segment: tuple[bytes, Footer], lost: int) -> None:
+    """One record of a segment that is only cold is damaged. What follows counts as
+    fitting, and the object is found in any case."""
+    footer, log = segment[1], open_root(root).log(LOG)
+    warm = only(log, "warm").read_bytes()
+    place, key = struct.pack("<IQQII", 0, 0, 0, 0, 0), f"segments/{SEGMENT:020}_{BASE}-{LAST}_g0.zst"
+    tail_bytes = len(warm) - decode_seek_table(memoryview(warm))[-1].offset
+    chunk = ChunkWriter(LOG_ID)
+    starts = []
+    for kind, payload, logical in (
+        (0, struct.pack("<QQQ", BASE, footer.epoch, footer.salt), 0),
+        (1, sealed_payload(footer), footer.index_offset),
+        (5, place + text(key) + struct.pack("<I", 0), 0),
+        (6, place + text(key) + text("e") + struct.pack("<QI", len(warm), tail_bytes), 0),
+        (13, struct.pack("<BQ", 0, 1), 0),
+        (2000, b"", 0),
+    ):
+        starts.append(len(chunk.records))
+        chunk.append(kind, payload, SEGMENT if kind < 2000 else 0, logical)
+    for _ in range(2):
+        chunk.append(2000, b"behind it, so that all before was durable")
+    chunk_path = root / "logs" / LOG / "manifest" / f"{1:020}.mlog"
+    chunk_path.write_bytes(chunk.file())
+    flip(chunk_path, 128 + starts[lost] + 58)
+    bucket = root.parent / "bucket"
+    path = bucket / f"{LOG}.{LOG_ID:016x}+" / "segments+" / key.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(warm)
+    (path.parent.parent / "log.json").write_bytes((log.path / "log.json").read_bytes())
+    for copy in log.copies[SEGMENT]:
+        copy.path.unlink()
+    damaged = open_root(root, str(bucket)).log(LOG)
+    assert damaged.manifest.state.misfits == [] and len(damaged.manifest.findings) == 1
+    assert read(damaged) == (ALL, [])
+    resident = {3: 0, 4: 5}.get(lost, 4)  # without UploadDone in no tier, without LocalEvicted hot as well
+    assert damaged.manifest.state.segments[SEGMENT]["resident tiers"] == resident
+
+
 def test_replay_follows_a_segment_through_its_tiers(segment: tuple[bytes, Footer], tmp_path: Path) -> None:
     footer = segment[1]
     place = struct.pack("<IQQII", 0, 0, 0, 0, 0)

@@ -190,14 +190,18 @@ def _replay(manifest: Manifest) -> None:
         for record in chunk.believed():
             if record.ordinal < ordinal or (chunk.index == chunk_index and record.offset < chunk_offset):
                 continue
+            manifest.state.behind_damage |= record.ordinal != ordinal  # those between are lost
             manifest.state.apply(record)
+            ordinal = record.ordinal + 1
     manifest.findings += [f"manifest: {misfit}" for misfit in manifest.state.misfits]
 
 
 def replay_all(manifest: Manifest, until: int | None = None) -> State:
     """The state of the records alone, up to the ordinal `until` (exclusive)."""
-    state = State()
+    state, ordinal = State(), 1
     for record in manifest.records():
         if until is None or record.ordinal < until:
+            state.behind_damage |= record.ordinal != ordinal
             state.apply(record)
+            ordinal = record.ordinal + 1
     return state

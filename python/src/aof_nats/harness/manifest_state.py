@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from .errors import FormatError
+from .fields import U64
 from .manifest import ManifestRecord
 from .manifest_fields import (
     COLD,
@@ -56,6 +57,8 @@ class State:
     dictionaries: dict[int, Fields] = field(default_factory=dict)
     misfits: list[str] = field(default_factory=list)
     """Records that were left out because they do not fit, in words."""
+    behind_damage: bool = False
+    """A record may lack its cause: what is missing counts as fitting."""
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> State:
@@ -85,10 +88,18 @@ class State:
     def segment(self, record: ManifestRecord, sealed: bool = True) -> Fields:
         segment = self.segments.get(record.segment_id)
         if segment is None:
-            raise _DoesNotFit("no such segment")
+            self.missing("no such segment")
+            segment = empty_fields(SEGMENT)
+            segment["segment id"] = record.segment_id
+            self.segments[record.segment_id] = segment
         if sealed and not segment["sealed"]:
-            raise _DoesNotFit("the segment is not sealed")
+            self.missing("the segment is not sealed")
         return segment
+
+    def missing(self, what: str) -> None:
+        """A cause that is missing: behind damage it may have been lost."""
+        if not self.behind_damage:
+            raise _DoesNotFit(what)
 
     def raise_to(self, name: str, value: int) -> None:
         self.log[name] = max(self.log.num(name), value)
@@ -128,6 +139,8 @@ def _opened(state: State, record: ManifestRecord, fields: Fields) -> None:
 def _check_neighbours(state: State, segment_id: int, first: int, last: int) -> None:
     """Segments hold the sequences of a log in the order of their ids."""
     for other_id, other in state.segments.items():
+        if not other["opened"] and not other["sealed"]:
+            continue  # only its id is known
         end = other.num("last seq") if other["sealed"] else other.num("base seq") - 1
         if other_id < segment_id and first <= end:
             raise _DoesNotFit(f"begins with {first}, segment {other_id} ends with {end}")
@@ -137,12 +150,17 @@ def _check_neighbours(state: State, segment_id: int, first: int, last: int) -> N
 
 def _sealed(state: State, record: ManifestRecord, fields: Fields) -> None:
     segment = state.segment(record, sealed=False)
-    if fields["first seq"] != segment["base seq"]:
-        raise _DoesNotFit(f"first seq {fields.num('first seq')} in a segment of base {segment.num('base seq')}")
     if segment["sealed"]:
-        if segment["segment crc64"] != fields["segment crc64"] or segment["last seq"] != fields["last seq"]:
+        if any(segment[name] != fields[name] for name in ("segment crc64", "last seq", "record count")):
             raise _DoesNotFit("sealed before, with other values")
         return
+    first, last = fields.num("first seq"), fields.num("last seq")
+    if segment["opened"] and first < segment.num("base seq"):
+        raise _DoesNotFit(f"first seq {first} in a segment of base {segment.num('base seq')}")
+    if last == U64 or last + 1 < first or fields.num("record count") > last + 1 - first:
+        raise _DoesNotFit(f"{fields.num('record count')} records from {first} to {last}")
+    if not segment["opened"]:
+        segment["base seq"] = first
     _check_neighbours(state, record.segment_id, fields.num("first seq"), fields.num("last seq"))
     segment.update({"sealed": True, "sealed ts": record.timestamp, "index offset": record.logical_offset})
     segment.update({name: fields[name] for name in _COPY_SEAL})
@@ -197,7 +215,7 @@ def _upload_done(state: State, record: ManifestRecord, fields: Fields) -> None:
     key = fields.text("key")
     if not record.segment_id:
         if key not in state.uploads or state.uploads[key]["segment id"]:
-            raise _DoesNotFit("an upload that was not announced")
+            return state.missing("an upload that was not announced")
         state.uploads[key].update({"confirmed": True, "failure reason": 0, "failure attempt": 0})
         return
     segment = state.segment(record)
@@ -205,23 +223,27 @@ def _upload_done(state: State, record: ManifestRecord, fields: Fields) -> None:
     if upload is not None and upload["segment id"] != record.segment_id:
         upload = None
     if upload is None and segment["cold key"] != key:
-        raise _DoesNotFit("an upload that was not announced")
-    if upload is None:
+        state.missing("an upload that was not announced")
+        generation = segment.num("next generation")
+        segment["next generation"] = min(generation + 1, (1 << 32) - 1)
+    elif upload is None:
         same = (fields["etag"], fields["object bytes"]) == (segment["cold etag"], segment["cold object bytes"])
         if not same:
             raise _DoesNotFit("an upload that was done before, with other values")
         return
-    del state.uploads[key]
+    else:
+        generation = upload.num("generation")
+        del state.uploads[key]
     segment.update({"cold location": fields["location"], "cold key": key, "cold etag": fields["etag"]})
     segment.update({"cold object bytes": fields["object bytes"], "cold tail bytes": fields["tail bytes"]})
-    segment.update({"cold generation": upload["generation"], "cold delete queued": False})
+    segment.update({"cold generation": generation, "cold delete queued": False})
     _arrive(segment, COLD)
 
 
 def _upload_failed(state: State, record: ManifestRecord, fields: Fields) -> None:
     upload = state.uploads.get(fields.text("key"))
     if upload is None or upload["segment id"] != record.segment_id:
-        raise _DoesNotFit("an upload that was not announced")
+        return state.missing("an upload that was not announced")
     upload.update({"failure reason": fields["reason"], "failure attempt": fields["attempt"]})
 
 
@@ -234,7 +256,7 @@ def _delete_queued(state: State, record: ManifestRecord, fields: Fields) -> None
     segment = state.segments.get(record.segment_id)
     cold = segment is not None and segment["cold key"] == key and segment.num("resident tiers") >> COLD & 1
     if cold and segment is not None and state.needed(segment) and not _good(segment) & ~(1 << COLD):
-        raise _DoesNotFit("the last good copy")
+        state.missing("the last good copy")
     delete = empty_fields(DELETE)
     delete.update({"key": key, "segment id": record.segment_id, "location": fields["location"]})
     delete.update({"not-before ns": fields["not-before ns"], "queued ts": record.timestamp, "ordinal": record.ordinal})
@@ -247,8 +269,8 @@ def _delete_queued(state: State, record: ManifestRecord, fields: Fields) -> None
 def _deleted(state: State, record: ManifestRecord, fields: Fields) -> None:
     key = fields.text("key")
     if key not in state.deletes or state.deletes[key]["segment id"] != record.segment_id:
-        raise _DoesNotFit("a delete that was not queued")
-    del state.deletes[key]
+        state.missing("a delete that was not queued")
+    state.deletes.pop(key, None)
     segment = state.segments.get(record.segment_id)
     if segment is not None and segment["cold key"] == key:
         empty = empty_fields(SEGMENT)
@@ -263,7 +285,7 @@ def _hydration_started(state: State, record: ManifestRecord, fields: Fields) -> 
     if target in (source, COLD):
         raise _DoesNotFit(f"a hydration from tier {source} to {target}")
     if not segment.num("resident tiers") >> source & 1:
-        raise _DoesNotFit(f"a hydration from tier {source}, which does not hold it")
+        state.missing(f"a hydration from tier {source}, which does not hold it")
     segment.update({"hydrating": True, "hydration source tier": fields["source tier"]})
     segment["hydration target tier"] = fields["target tier"]
 
@@ -271,7 +293,7 @@ def _hydration_started(state: State, record: ManifestRecord, fields: Fields) -> 
 def _hydration_done(state: State, record: ManifestRecord, fields: Fields) -> None:
     segment = state.segment(record)
     if not segment["hydrating"]:
-        raise _DoesNotFit("a hydration that was not started")
+        return state.missing("a hydration that was not started")
     source, target = segment.num("hydration source tier"), segment.num("hydration target tier")
     if (source, target) == (COLD, WARM):  # the object itself came down
         arrived = (fields["resident bytes"], segment["cold tail bytes"])
@@ -285,6 +307,8 @@ def _hydration_done(state: State, record: ManifestRecord, fields: Fields) -> Non
 
 def _hydration_failed(state: State, record: ManifestRecord, fields: Fields) -> None:
     segment = state.segment(record, sealed=False)
+    if not segment["hydrating"]:
+        return state.missing("a hydration that was not started")
     segment.update({"hydrating": False, "hydration source tier": 0, "hydration target tier": 0})
     segment["hydration failure reason"] = fields["reason"]
     segment["hydration failure attempt"] = fields["attempt"]
@@ -297,7 +321,7 @@ def _evicted(state: State, record: ManifestRecord, fields: Fields) -> None:
         raise _DoesNotFit(f"tier {tier} is not local")
     resident = segment.num("resident tiers") >> tier & 1
     if resident and state.needed(segment) and not _good(segment) & ~(1 << tier):
-        raise _DoesNotFit("the last good copy")
+        state.missing("the last good copy")
     _leave(state, segment, tier)
 
 
@@ -397,8 +421,8 @@ def _dictionary(state: State, record: ManifestRecord, fields: Fields) -> None:
     if number in state.dictionaries and state.dictionaries[number]["key"] == key:
         return
     if key not in state.uploads or not state.uploads[key]["confirmed"]:
-        raise _DoesNotFit("a dictionary whose upload is not confirmed")
-    del state.uploads[key]
+        state.missing("a dictionary whose upload is not confirmed")
+    state.uploads.pop(key, None)
     added = empty_fields(DICTIONARY)
     added.update(fields)
     added["added ts"] = record.timestamp
