@@ -60,7 +60,7 @@ func (l *Log) withRemote(files []*segmentFile) []*segmentFile {
 	}
 	for entry := range l.journal.state().Segments() {
 		has := slices.ContainsFunc(files, func(s *segmentFile) bool { return s.id() == entry.ID })
-		if has || !entry.Sealed || entry.GoodCopies().Without(manifest.TierHot) == 0 {
+		if has || !entry.Sealed || entry.Resident.Without(manifest.TierHot) == 0 {
 			continue
 		}
 		s := known[entry.ID]

@@ -105,7 +105,7 @@ func (r *recovery) addAbsent() {
 		s := &segmentFile{fs: r.log.engine.opts.FS, path: r.log.paths.segment(name), header: entryHeader(r.log.id, entry)}
 		found := &foundSegment{name: name, file: s, entry: entry}
 		s.mapped.evicted = true
-		if entry.Sealed && entry.GoodCopies().Without(manifest.TierHot) != 0 {
+		if entry.Sealed && entry.Resident.Without(manifest.TierHot) != 0 {
 			found.footer = entryFooter(r.log.id, entry)
 		} else {
 			s.lost = lostFile
