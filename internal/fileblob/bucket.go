@@ -50,13 +50,16 @@ func OpenDriver(fsys vfs.FS, dir string, opts Options) (driver.Bucket, error) {
 		if err := vfs.MkdirAllSync(fsys, dir); err != nil {
 			return nil, fmt.Errorf("fileblob: open: %w", err)
 		}
-	} else if info, err := fsys.Stat(dir); err != nil {
+	}
+	info, err := fsys.Stat(dir)
+	if err != nil {
 		return nil, fmt.Errorf("fileblob: open: %w", err)
-	} else if !info.IsDir() {
+	}
+	if !info.IsDir() {
 		return nil, fmt.Errorf("fileblob: open %s: it is not a directory", dir)
 	}
 	return &bucket{
-		fsys: fsys, dir: dir, readOnly: opts.ReadOnly,
+		fsys: fsys, dir: dir, identity: vfs.Identity(info), readOnly: opts.ReadOnly,
 		staging: &staging{fsys: fsys, root: filepath.Join(dir, stagingName), random: opts.Random},
 	}, nil
 }
@@ -65,6 +68,7 @@ func OpenDriver(fsys vfs.FS, dir string, opts Options) (driver.Bucket, error) {
 type bucket struct {
 	fsys     vfs.FS
 	dir      string
+	identity uint64 // of dir when it was opened
 	readOnly bool
 	staging  *staging
 }
@@ -84,10 +88,27 @@ func (b *bucket) Close() error { return b.staging.close() }
 
 func (b *bucket) path(key string) (string, error) {
 	relative, err := relativePath(key)
+	if err == nil {
+		err = b.present()
+	}
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(b.dir, relative), nil
+}
+
+// present makes sure that the directory is still the one that was opened. Without
+// that, one that was moved away or unmounted would look empty, and be made anew
+// by the next write.
+func (b *bucket) present() error {
+	info, err := b.fsys.Stat(b.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err != nil || vfs.Identity(info) != b.identity {
+		return fmt.Errorf("%w: %s", ErrGone, b.dir)
+	}
+	return nil
 }
 
 func (b *bucket) pathForChange(key string) (string, error) {

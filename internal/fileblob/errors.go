@@ -25,6 +25,9 @@ var (
 	// which a key cannot be created by one writer only.
 	ErrNoLinks = errors.New("fileblob: file system has no hard links: put the bucket on another one")
 
+	// ErrGone is returned while the bucket's directory is not the one that was
+	// opened: it was moved away, or its file system was unmounted.
+	ErrGone = errors.New("fileblob: the bucket's directory is gone or was replaced: put it back or mount it again")
 	// ErrVanished is returned when somebody removed a temporary file or a
 	// directory under a write. The object can be written again.
 	ErrVanished = errors.New("fileblob: file removed by somebody else")
@@ -54,6 +57,7 @@ var errorCodes = []struct {
 	{fs.ErrPermission, gcerrors.PermissionDenied},
 	{syscall.EROFS, gcerrors.PermissionDenied},
 	{fs.ErrNotExist, gcerrors.NotFound},
+	{ErrGone, gcerrors.NotFound}, // gocloud has no word for a bucket that is missing
 }
 
 func errorCode(err error) gcerrors.ErrorCode {

@@ -32,6 +32,9 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 			return nil, err
 		}
 	}
+	if err := b.present(); err != nil {
+		return nil, err
+	}
 	l := &lister{bucket: b, ctx: ctx, prefix: opts.Prefix, delimiter: opts.Delimiter, max: opts.PageSize}
 	if l.max == 0 {
 		l.max = pageObjectsDefault

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"gocloud.dev/gcerrors"
+
+	"github.com/aof-nats/aof-nats/internal/fileblob"
 )
 
 // errorKinds says what causes mean, by identity. The first match counts, and
@@ -22,6 +24,8 @@ var errorKinds = []struct {
 	{ErrInvalid, KindPermanent},
 	{ErrReadOnly, KindPermanent},
 	{ErrUnfenced, KindPermanent},
+
+	{fileblob.ErrGone, KindUnavailable},
 
 	{syscall.ENOSPC, KindNoSpace},
 	{syscall.EDQUOT, KindNoSpace},
