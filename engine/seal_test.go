@@ -13,7 +13,8 @@ func TestASegmentIsNotSealedBeforeItsRecordsAreDurable(t *testing.T) {
 	commitManual(t, l)
 	appendNumbered(t, l, 2, 3)
 	l.Request(4, Written)
-	for l.written.Load() < 4 && l.committer.step() {
+	for l.written.Load() < 4 {
+		l.committer.step()
 	}
 	if marks := l.Watermarks(); marks.Written != 4 || marks.Durable != 1 {
 		t.Fatalf("written up to %d, durable up to %d", marks.Written, marks.Durable)

@@ -49,6 +49,9 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 	if err := engine.CheckBucket(f.bucket); f.bucket != "" && err != nil {
 		return nil, usagef("--bucket: %w", err)
 	}
+	if strings.HasPrefix(f.bucket, "mem:") {
+		return nil, usagef("--bucket %s: it ends with this process, and what is only there with it; use file:///directory", f.bucket)
+	}
 	c.bridge.Listen = f.listen
 	if err := f.addServers(&c.bridge, getenv); err != nil {
 		return nil, err

@@ -212,6 +212,7 @@ func TestAWrongCallOfServeLeavesNoTrace(t *testing.T) {
 		{"--log A=a --bucket /tmp/x", "has no scheme"},
 		{"--log A=a --bucket file://tmp/x", "three slashes"},
 		{"--log A=a --bucket file:///tmp/x?shape=round", "the one parameter known is prefix"},
+		{"--log A=a --bucket mem://b", "ends with this process"},
 		{"--log A=a --warm-bytes lots", "is no size"},
 		{"--log A=a --listen nowhere", "host:port"},
 		{"--log A=a --http nowhere", "host:port"},
