@@ -25,8 +25,6 @@ var errorKinds = []struct {
 	{ErrReadOnly, KindPermanent},
 	{ErrUnfenced, KindPermanent},
 
-	{fileblob.ErrGone, KindUnavailable},
-
 	{syscall.ENOSPC, KindNoSpace},
 	{syscall.EDQUOT, KindNoSpace},
 
@@ -86,6 +84,9 @@ func classify(ctx context.Context, op Op, err error) Kind {
 	}
 	if errors.Is(err, ErrClosed) {
 		return KindPermanent
+	}
+	if errors.Is(err, fileblob.ErrGone) {
+		return KindUnavailable // to gocloud it is not found, which an object must not seem
 	}
 	code := gcerrors.Code(err)
 	// A driver's verdict on these stands, whatever error it has underneath: a
