@@ -69,6 +69,7 @@ func (e *RefusedError) backpressure() bool {
 // error of this package.
 func publishError(err error) error {
 	var refused *jetstream.APIError
+	var network *net.OpError // a write that met the end of the connection before the library did
 	switch {
 	case errors.As(err, &refused):
 		return &RefusedError{Code: refused.Code, ErrorCode: int(refused.ErrorCode), Description: refused.Description}
@@ -76,7 +77,7 @@ func publishError(err error) error {
 		return ErrNoLog
 	case errors.Is(err, jetstream.ErrAsyncPublishTimeout), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return ErrTimeout
-	case errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionClosed):
+	case errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionClosed), errors.As(err, &network):
 		return errLost
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: the message is larger than the server takes", ErrRefused)
