@@ -88,7 +88,7 @@ func (b *Bridge) start(ctx context.Context) error {
 	if err := b.serveReaders(ctx, natsOptions); err != nil {
 		return err
 	}
-	if b.watch, err = startOverlapWatch(b.general, b.logs, &b.options); err != nil {
+	if b.watch, err = startOverlapWatch(ctx, b.general, b.logs, &b.options); err != nil {
 		return err
 	}
 	return b.metrics.register(b)

@@ -25,6 +25,10 @@ const (
 	// without JetStream answers at once that nobody listens.
 	overlapTimeout  = 5 * time.Second
 	overlapInterval = time.Minute
+	// overlapSettle is when the watch looks again after an advisory, and then
+	// after four times as long and so on: a server tells of a new stream before
+	// the stream is among those that it names.
+	overlapSettle = 100 * time.Millisecond
 )
 
 // overlappingStream returns the name of a stream of the account that captures
@@ -61,7 +65,7 @@ func requestWithin(ctx context.Context, conn *nats.Conn, subject string, body []
 	return conn.RequestWithContext(ctx, subject, body)
 }
 
-// overlapWatch looks every minute, and whenever a stream changes, whether one
+// overlapWatch looks every minute, and when a stream has changed, whether one
 // captures a log's subjects. While it does, the bridge answers nobody.
 type overlapWatch struct {
 	conn    *nats.Conn
@@ -73,19 +77,31 @@ type overlapWatch struct {
 	advised []*nats.Subscription
 }
 
-func startOverlapWatch(conn *nats.Conn, logs []*boundLog, options *Options) (*overlapWatch, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+// startOverlapWatch returns once the server knows the subscriptions. It looks at
+// once, for a stream that came up after the bridge looked and before that.
+func startOverlapWatch(ctx context.Context, conn *nats.Conn, logs []*boundLog, options *Options) (*overlapWatch, error) {
+	running, cancel := context.WithCancel(context.Background())
 	w := &overlapWatch{conn: conn, logs: logs, options: options, changed: make(chan struct{}, 1), cancel: cancel}
+	if err := w.subscribe(ctx); err != nil {
+		w.stop()
+		return nil, fmt.Errorf("subscribe to stream advisories: %w", err)
+	}
+	w.poke()
+	w.tasks.Go(func() { w.run(running) })
+	return w, nil
+}
+
+func (w *overlapWatch) subscribe(ctx context.Context) error {
 	for _, subject := range []string{streamCreatedSubject, streamUpdatedSubject, streamDeletedSubject} {
-		subscription, err := conn.Subscribe(subject, func(*nats.Msg) { w.poke() })
+		subscription, err := w.conn.Subscribe(subject, func(*nats.Msg) { w.poke() })
 		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("subscribe to stream advisories: %w", err)
+			return err
 		}
 		w.advised = append(w.advised, subscription)
 	}
-	w.tasks.Go(func() { w.run(ctx) })
-	return w, nil
+	ctx, cancel := context.WithTimeout(ctx, overlapTimeout)
+	defer cancel()
+	return w.conn.FlushWithContext(ctx)
 }
 
 func (w *overlapWatch) poke() {
@@ -96,18 +112,22 @@ func (w *overlapWatch) poke() {
 }
 
 func (w *overlapWatch) run(ctx context.Context) {
-	ticker := time.NewTicker(overlapInterval)
-	defer ticker.Stop()
+	delay := overlapInterval
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
+			delay = min(4*delay, overlapInterval)
 		case <-w.changed:
+			delay = overlapSettle
 		}
 		for _, l := range w.logs {
 			w.check(ctx, l)
 		}
+		timer.Reset(delay)
 	}
 }
 
