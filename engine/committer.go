@@ -24,6 +24,7 @@ type committer struct {
 	lastMark closeMark     // where the last mark of current is
 	stalled  bool          // pending waits for a segment to go to
 	taken    uint64        // bytes encoded in what was taken so far
+	takenSeq uint64        // last sequence of it
 	sync     time.Duration // smoothed time of a sync
 	syncs    int64         // of current
 	synced   int64         // bytes that they made durable
@@ -85,14 +86,12 @@ func (c *committer) idleTime() time.Duration {
 // step takes what is appended, writes it and syncs if that is wanted. It
 // reports whether it did anything.
 func (c *committer) step() bool {
-	c.log.announcePressure()
-	if c.log.failed() {
-		return false
-	}
 	if c.pending == nil {
 		c.gather()
 	}
-	c.take()
+	if !c.take() {
+		return false
+	}
 	did := c.pending != nil
 	err := c.write()
 	stalled := errors.Is(err, errStalled)
@@ -148,9 +147,9 @@ func (c *committer) gather() {
 		return
 	}
 	var deadline time.Time
-	for last := c.log.encodedBytesNow(); last > c.taken; {
+	for last := c.log.appended.Load(); last > c.takenSeq; {
 		runtime.Gosched()
-		now := c.log.encodedBytesNow()
+		now := c.log.appended.Load()
 		if now == last {
 			return
 		}
@@ -163,30 +162,35 @@ func (c *committer) gather() {
 	}
 }
 
-func (l *Log) encodedBytesNow() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.encoded
-}
-
 // take swaps the commit buffers, if anything was appended and what was taken
-// before is written. Every signal up to now is answered by what follows.
-func (c *committer) take() {
+// before is written, and tells what appenders were refused for. Every signal up
+// to now is answered by what follows. It reports false if the log has failed.
+func (c *committer) take() bool {
 	l := c.log
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.mu.signaled = false
-	buffer := l.mu.open
-	if c.pending != nil || buffer.empty() || l.mu.failure != nil {
-		return
+	alive := l.mu.failure == nil
+	if alive && c.pending == nil && !l.mu.open.empty() {
+		c.takeBufferLocked()
 	}
+	announce := l.mu.pressure.announce
+	l.mu.pressure.announce = nil
+	l.mu.Unlock()
+	for _, event := range announce {
+		l.emit(event)
+	}
+	return alive
+}
+
+func (c *committer) takeBufferLocked() {
+	l, buffer := c.log, c.log.mu.open
 	l.mu.open, c.spare = c.spare, nil
 	l.mu.swappedSeq = buffer.lastSeq
 	if buffer.durable != nil {
 		l.mu.flight = append(l.mu.flight, buffer.durable)
 	}
-	c.taken = l.mu.encoded
 	c.pending, c.next = buffer, 0
+	c.taken, c.takenSeq = l.mu.encoded, buffer.lastSeq
 }
 
 // write writes what is left of the pending buffer, each span to its segment,

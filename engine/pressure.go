@@ -42,17 +42,6 @@ func (l *Log) clearPressureLocked() {
 	l.signalLocked()
 }
 
-// announcePressure tells the changes of state since the last call.
-func (l *Log) announcePressure() {
-	l.mu.Lock()
-	announce := l.mu.pressure.announce
-	l.mu.pressure.announce = nil
-	l.mu.Unlock()
-	for _, event := range announce {
-		l.emit(event)
-	}
-}
-
 // setNoRoom notes why no further segment can be opened, nil when one can.
 func (l *Log) setNoRoom(cause error) {
 	l.mu.Lock()
