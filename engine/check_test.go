@@ -234,10 +234,8 @@ func TestCheckFindsFlippedBytesOfASealedSegment(t *testing.T) {
 	s := newSpecimen(t, true)
 	path := s.path(s.root, 1)
 	f := s.files[1]
-	for at := range int(f.bytes) {
-		if at > 1000 && at < int(f.end)-56 && at%5 != 0 {
-			continue // more of the same: records
-		}
+	// Behind the first records there is more of the same.
+	for _, at := range bytesToFlip(int(f.bytes), func(at int) bool { return at <= 1000 || at >= int(f.end)-56 || at%5 == 0 }) {
 		changed(t, path, flipped(t, path, at), func() {
 			report := checkPlace(t, s.root, CheckOptions{})
 			found := wantFinding(t, report, path, "hot")
@@ -272,10 +270,7 @@ func TestCheckFindsFlippedBytesOfCompressedCopies(t *testing.T) {
 			t.Fatal(err)
 		}
 		size, same := int(info.Size()), 0
-		for at := range size {
-			if at%(size/120+1) != 0 && at < size-80 {
-				continue
-			}
+		for _, at := range bytesToFlip(size, func(at int) bool { return at%(size/120+1) == 0 || at >= size-80 }) {
 			changed(t, c.path, flipped(t, c.path, at), func() {
 				report := checkPlace(t, r.root, CheckOptions{Deep: c.deep})
 				if c.part == "cold" && report.OK() && hasNote(report, FoundChanged) {

@@ -260,3 +260,20 @@ func (s *specimen) readReadOnly(t *testing.T, root string, want toll) {
 		t.Error("a read-only open changed the root")
 	}
 }
+
+// bytesToFlip are the offsets below end that a test flips one by one, in turn:
+// those that it wants, and under the race detector every flipStride-th of them.
+func bytesToFlip(end int, wanted func(at int) bool) []int {
+	var chosen []int
+	count := 0
+	for at := range end {
+		if !wanted(at) {
+			continue
+		}
+		if count%flipStride == 0 {
+			chosen = append(chosen, at)
+		}
+		count++
+	}
+	return chosen
+}
