@@ -19,6 +19,8 @@ PYTEST_FLAGS ?=
 SEEDS ?= 2000
 #: crash: the first seed; one seed reproduces one failure
 FIRST_SEED ?= 1
+#: powercut: how often the power goes on each file system
+POWER_CUTS ?= 10
 #: fuzz: for how long each target runs (30s, 5m, or a count: 100000x)
 FUZZTIME ?= 10s
 #: fuzz: which targets, a regular expression
@@ -50,7 +52,7 @@ VENV := build/venv
 VERSION_FLAG := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go venv pytests lint lint-format lint-vet lint-golangci crash mutants fuzz bench bench-peers install clean
+.PHONY: help build demo test test-go venv pytests lint lint-format lint-vet lint-golangci crash powercut mutants fuzz bench bench-peers install clean
 
 help: ## print this
 	@echo 'Usage: make TARGET [VARIABLE=value ...]'
@@ -74,8 +76,11 @@ demo: build ## build, then show every tier at work, with a crash in the middle
 # With PACKAGES the tests of those packages only.
 test: test-go $(if $(filter ./...,$(PACKAGES)),pytests) ## run all tests, Go's under the race detector
 
+# Tests of the engine that flip byte after byte take a share of the bytes under
+# the race detector, so they run without it too.
 test-go:
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(PACKAGES)
+	$(if $(filter ./... ./engine,$(PACKAGES)),$(GO) test -timeout $(TEST_TIMEOUT) -run Flipped ./engine)
 
 venv: $(VENV)/installed ## make build/venv with what the Python tests need
 
@@ -112,6 +117,10 @@ lint-golangci:
 crash: ## crash simulation, SEEDS seeds from FIRST_SEED on
 	@grep -qs '^func TestCrashSimulation(' engine/*_test.go || { echo 'crash: engine has no TestCrashSimulation' >&2; exit 1; }
 	AOF_CRASH_SEEDS=$(SEEDS) AOF_CRASH_FIRST_SEED=$(FIRST_SEED) $(GO) test ./engine -run '^TestCrashSimulation$$' -count=1 -timeout=0 -v
+
+# Needs root, loop devices, mkfs.ext4 and mkfs.xfs.
+powercut: ## power cuts on ext4 and xfs under a bridge that is publishing
+	AOF_POWER_CUTS=$(POWER_CUTS) $(GO) test -tags powercut ./cmd/aof-nats -run PowerCuts -count=1 -timeout=0 -v
 
 mutants: ## plant the bugs of mutants/ and see that the tests catch each
 	GO='$(GO)' CRASH_SEEDS='$(MUTANT_SEEDS)' MUTANT_SECONDS='$(MUTANT_SECONDS)' scripts/mutants.sh -j '$(MUTANT_JOBS)' $(if $(strip $(MUTANTS)),-o $(MUTANTS))

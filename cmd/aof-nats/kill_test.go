@@ -26,24 +26,42 @@ const (
 	acksBeforeKill = 3000
 )
 
-// kills is how often to kill.
-func kills(t *testing.T) int {
+// countFrom is the count in a variable of the environment.
+func countFrom(t *testing.T, name string, byDefault int) int {
 	t.Helper()
-	text := os.Getenv("AOF_KILLS")
+	text := os.Getenv(name)
 	if text == "" {
-		return killsDefault
+		return byDefault
 	}
 	count, err := strconv.Atoi(text)
 	if err != nil || count < 1 {
-		t.Fatalf("AOF_KILLS=%q is no count", text)
+		t.Fatalf("%s=%q is no count", name, text)
 	}
 	return count
+}
+
+// ending is how the lives of a bridge end.
+type ending struct {
+	lives int
+	// strike ends the bridge as it has messages in flight.
+	strike func(*bridge)
+	// restore makes ready for the next life.
+	restore func()
+}
+
+func sigkill(t *testing.T) ending {
+	return ending{
+		lives:   countFrom(t, "AOF_KILLS", killsDefault),
+		strike:  func(b *bridge) { b.signal(t, syscall.SIGKILL) },
+		restore: func() {},
+	}
 }
 
 // history is what publishers were told over many lives of a bridge.
 type history struct {
 	published int               // ids from 0 were published at least once
 	acked     map[string]uint64 // sequence by id
+	owner     map[uint64]string // id by sequence
 }
 
 func messageOf(id int) *client.Message {
@@ -62,12 +80,15 @@ func (h *history) note(t *testing.T, r client.Result) {
 	if before, again := h.acked[r.Message.Origin]; again && before != r.Ack.Seq {
 		t.Errorf("%s was acknowledged as %d, then as %d", r.Message.Origin, before, r.Ack.Seq)
 	}
-	h.acked[r.Message.Origin] = r.Ack.Seq
+	if owner, taken := h.owner[r.Ack.Seq]; taken && owner != r.Message.Origin {
+		t.Errorf("%d was given to %s, then to %s", r.Ack.Seq, owner, r.Message.Origin)
+	}
+	h.acked[r.Message.Origin], h.owner[r.Ack.Seq] = r.Ack.Seq, r.Message.Origin
 }
 
-// publishUntilKilled publishes new messages, and kills the bridge with many of
+// publishUntilKilled publishes new messages, and ends the bridge with many of
 // them in flight.
-func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
+func (h *history) publishUntilKilled(t *testing.T, b *bridge, strike func(*bridge)) {
 	t.Helper()
 	connected, err := client.Connect(testContext(t), client.Options{Server: b.NATSURL})
 	if err != nil {
@@ -85,7 +106,7 @@ func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
 		acks++
 		if inFlight := int(published.Load()) - acks; !killed && acks >= acksBeforeKill && inFlight >= inFlightAtKill {
 			killed = true
-			b.signal(t, syscall.SIGKILL)
+			strike(b)
 		}
 	}})
 	if err != nil {
@@ -113,8 +134,12 @@ func (h *history) publishUntilKilled(t *testing.T, b *bridge) {
 	}
 }
 
+// backpressureRetry is the hint that refusals give.
+const backpressureRetry = 100 * time.Millisecond
+
 // publishAgain publishes every message that was not acknowledged, as a
-// publisher with message ids does that does not know what arrived.
+// publisher with message ids does that does not know what arrived, until none is
+// refused for lack of room any more.
 func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 	t.Helper()
 	connected, err := client.Connect(testContext(t), client.Options{Server: b.NATSURL})
@@ -122,9 +147,18 @@ func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 		t.Fatal(err)
 	}
 	defer connected.Close()
+	for missing := h.missing(); len(missing) > 0 && !t.Failed(); missing = h.missing() {
+		duplicates += h.publishOnce(t, connected, missing)
+		<-time.After(backpressureRetry)
+	}
+	return duplicates
+}
+
+func (h *history) publishOnce(t *testing.T, connected *client.Client, messages []*client.Message) (duplicates int) {
+	t.Helper()
 	publisher, err := connected.NewPublisher(client.PublisherOptions{OnResult: func(r client.Result) {
 		h.note(t, r)
-		if r.Err != nil {
+		if r.Err != nil && !errors.Is(r.Err, client.ErrBackpressure) {
 			t.Errorf("%s: %v", r.Message.Origin, r.Err)
 		}
 		if r.Ack.Duplicate {
@@ -134,13 +168,7 @@ func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing := []*client.Message{}
-	for id := range h.published {
-		if m := messageOf(id); h.acked[m.Origin] == 0 {
-			missing = append(missing, m)
-		}
-	}
-	for _, m := range missing {
+	for _, m := range messages {
 		if err := publisher.Publish(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -151,16 +179,26 @@ func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 	return duplicates
 }
 
+// missing are the messages that were not acknowledged.
+func (h *history) missing() []*client.Message {
+	var missing []*client.Message
+	for id := range h.published {
+		if m := messageOf(id); h.acked[m.Origin] == 0 {
+			missing = append(missing, m)
+		}
+	}
+	return missing
+}
+
 func TestEverythingAckedIsThereOnceAfterTheBridgeWasKilledWhilePublishing(t *testing.T) {
-	killWhilePublishing(t, "--segment-bytes", "256KiB")
+	publishOverLives(t, filepath.Join(t.TempDir(), "root"), sigkill(t), "--segment-bytes", "256KiB")
 }
 
 // TestEverythingAckedIsThereOnceInWhicheverTierAfterKills is the same with
 // segments that are being compressed, uploaded and evicted as the kill comes.
 func TestEverythingAckedIsThereOnceInWhicheverTierAfterKills(t *testing.T) {
-	bucket := filepath.Join(t.TempDir(), "bucket")
-	flags := []string{"--segment-bytes", "256KiB", "--hot-bytes", "2MiB", "--warm-bytes", "64KiB", "--bucket", "file://" + bucket}
-	root := killWhilePublishing(t, flags...)
+	root, flags := filepath.Join(t.TempDir(), "root"), tieringFlags(filepath.Join(t.TempDir(), "bucket"))
+	publishOverLives(t, root, sigkill(t), flags...)
 	b := startBridge(t, root, flags...)
 	defer b.signal(t, syscall.SIGTERM)
 	look := time.NewTicker(50 * time.Millisecond)
@@ -175,16 +213,21 @@ func TestEverythingAckedIsThereOnceInWhicheverTierAfterKills(t *testing.T) {
 	}
 }
 
-// killWhilePublishing publishes over many lives of a bridge with these flags and
-// checks what is stored. It returns the root.
-func killWhilePublishing(t *testing.T, flags ...string) (root string) {
-	root = filepath.Join(t.TempDir(), "root")
-	h := &history{acked: make(map[string]uint64)}
-	kills := kills(t)
-	for range kills {
+// tieringFlags make segments go through all tiers within a few thousand records.
+func tieringFlags(bucket string) []string {
+	return []string{"--segment-bytes", "256KiB", "--hot-bytes", "2MiB", "--warm-bytes", "64KiB", "--bucket", "file://" + bucket}
+}
+
+// publishOverLives publishes over many lives of a bridge with these flags and
+// checks what is stored.
+func publishOverLives(t *testing.T, root string, end ending, flags ...string) {
+	t.Helper()
+	h := &history{acked: make(map[string]uint64), owner: make(map[uint64]string)}
+	for range end.lives {
 		b := startBridge(t, root, flags...)
 		h.publishAgain(t, b)
-		h.publishUntilKilled(t, b)
+		h.publishUntilKilled(t, b, end.strike)
+		end.restore()
 	}
 	b := startBridge(t, root, flags...)
 	duplicates := h.publishAgain(t, b)
@@ -203,6 +246,5 @@ func killWhilePublishing(t *testing.T, flags ...string) (root string) {
 		}
 	}
 	run(t, "", "fsck", root, "--deep")
-	t.Logf("%d kills, %d messages, %d of the last round had been stored without an answer", kills, h.published, duplicates)
-	return root
+	t.Logf("%d lives, %d messages, %d of the last round had been stored without an answer", end.lives, h.published, duplicates)
 }

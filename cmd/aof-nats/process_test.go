@@ -21,6 +21,10 @@ import (
 // testTimeout bounds every wait of a test; it is reached only by a failure.
 const testTimeout = 30 * time.Second
 
+// runTimeout is the same for a command that reads everything that a long test
+// has published.
+const runTimeout = 5 * time.Minute
+
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
@@ -57,7 +61,9 @@ func program(t *testing.T) string {
 func run(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	path := program(t) // the time that building takes does not count
-	command := exec.CommandContext(testContext(t), path, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, args...)
 	command.Stdin = strings.NewReader(stdin)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
