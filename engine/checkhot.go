@@ -49,7 +49,7 @@ func (h *hotCheck) unreadable(err error) error {
 
 // lost reports all of the segment.
 func (h *hotCheck) lost(reason string) {
-	last := h.log.lastBelow(h.id)
+	last := h.log.lastBelow(h.id, h.base)
 	if h.entry != nil && h.entry.Sealed {
 		last = h.entry.LastSeq
 	} else if h.footer != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -174,7 +175,7 @@ func (s *segmentCheck) missing(t manifest.Tier, path string) {
 	entry := s.entry
 	last := entry.LastSeq
 	if !entry.Sealed {
-		last = s.log.lastBelow(s.id)
+		last = s.log.lastBelow(s.id, entry.BaseSeq)
 	}
 	s.add(t, Finding{Kind: FoundMissing, Path: path, FirstSeq: entry.BaseSeq, LastSeq: last, Reason: "the manifest counts on this copy and it is not there"})
 	if !entry.Sealed {
@@ -183,11 +184,13 @@ func (s *segmentCheck) missing(t manifest.Tier, path string) {
 }
 
 // lastBelow is the last sequence of an unsealed segment of which nothing is left.
-func (l *logChecker) lastBelow(id uint64) uint64 {
-	if base := l.baseBehind(id); base > 0 {
-		return base - 1
+func (l *logChecker) lastBelow(id, base uint64) uint64 {
+	if next := l.baseBehind(id); next > 0 {
+		return next - 1
 	}
-	return max(l.state.Log().NextSeq, 1) - 1
+	known := segment.Known{CloseMark: closeMarkOf(l.state, id)}
+	closed := segment.Scan(nil, segment.Header{BaseSeq: base}, known).LastSeq
+	return max(l.state.Log().NextSeq, 1, closed+1) - 1
 }
 
 func (s *segmentCheck) note(kind FindingKind, t manifest.Tier, path, reason string) {

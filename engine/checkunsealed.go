@@ -11,20 +11,16 @@ import (
 // verify, what lies behind may be torn or be being written.
 
 func (h *hotCheck) checkUnsealed() {
-	var known segment.Known
+	known := segment.Known{CloseMark: closeMarkOf(h.log.state, h.id)}
 	if base := h.log.baseBehind(h.id); base > 0 {
-		known = segment.Known{LastSeq: base - 1, Complete: true}
+		known.LastSeq, known.Complete = base-1, true
 	}
 	scan := segment.Scan(h.contents, h.header, known)
-	limit := scan.DurableEnd
+	limit := max(scan.DurableEnd, known.CloseEnd())
 	if known.Complete {
 		limit = scan.RecordsEnd
 	}
 	h.last, h.proven = h.base-1, h.base-1
-	if end := h.closedEnd(); end > 0 {
-		h.checkClosed(end)
-		limit = max(limit, end)
-	}
 	for _, extent := range scan.Extents {
 		switch {
 		case !extent.Damaged:
@@ -32,15 +28,14 @@ func (h *hotCheck) checkUnsealed() {
 		case extent.Offset >= limit && !known.Complete:
 			h.tornAt(extent.Offset, extent.End, "bytes that do not verify and that nothing proves durable")
 		default:
-			if h.closedEnd() <= extent.Offset {
-				h.brokenExtent(extent, false)
-			}
+			h.brokenExtent(extent, false)
 			h.last, h.proven = max(h.last, extent.LastSeq), max(h.proven, extent.LastSeq)
 		}
 	}
 	if scan.Cut != nil {
 		h.tornAt(scan.Cut.Offset, scan.Cut.End, "bytes behind the last record that verifies")
 	}
+	h.checkCloseMark(known.CloseMark, scan)
 	h.countRecords(scan.Extents, limit)
 	if want := h.log.state.Log().NextSeq; !known.Complete && want > h.last+1 {
 		h.broken(scan.RecordsEnd, 0, h.last+1, want-1, "the manifest proves sequences that the last segment does not have")
@@ -54,29 +49,20 @@ func (h *hotCheck) tornAt(offset, end int64, reason string) {
 	})
 }
 
-// closedEnd is where the manifest says that a clean close ended this segment, 0
-// if it does not. Everything before it was durable.
-func (h *hotCheck) closedEnd() int64 {
-	log := h.log.state.Log()
-	if !log.Closed || log.ClosedSegmentID != h.id || log.ClosedMarkOffset > segment.SegmentBytesMax {
-		return 0
+// checkCloseMark reports a close mark that the manifest records and that is not
+// there, if no damage that is reported explains it.
+func (h *hotCheck) checkCloseMark(at int64, scan segment.ScanResult) {
+	if at == 0 {
+		return
 	}
-	return int64(log.ClosedMarkOffset) + segment.MarkBytes
-}
-
-// checkClosed judges what stands before the end of a clean close.
-func (h *hotCheck) checkClosed(end int64) {
-	closed := h.contents[:min(end, int64(len(h.contents)))]
-	scan := segment.Scan(closed, h.header, segment.Known{RecordsEnd: end})
-	damaged := false
 	for _, extent := range scan.Extents {
-		if extent.Damaged {
-			damaged = true
-			h.brokenExtent(extent, false)
-			h.last, h.proven = max(h.last, extent.LastSeq), max(h.proven, extent.LastSeq)
+		if extent.Damaged && extent.Offset <= at && (at < extent.End || extent.End == scan.RecordsEnd) {
+			return
 		}
 	}
-	if !damaged && !scan.Closed {
-		h.broken(end-segment.MarkBytes, segment.MarkBytes, 0, 0, fmt.Sprintf("the manifest records a close mark at %d", end-segment.MarkBytes))
+	var mark segment.Record
+	_, err := segment.DecodeRecord(h.contents[min(at, int64(len(h.contents))):], h.header.Salt, &mark)
+	if kind, _ := mark.Control(); err != nil || kind != segment.CloseMark {
+		h.broken(at, segment.MarkBytes, 0, 0, fmt.Sprintf("the manifest records a close mark at %d", at))
 	}
 }

@@ -164,6 +164,17 @@ func markBehind(id uint64, end int64) closeMark {
 	return closeMark{segment: id, offset: uint64(end - segment.MarkBytes)}
 }
 
+// closeMarkOf is the offset of the last recorded close mark if it stands in this
+// segment, else 0. What it proves holds for good, whatever was recorded or
+// appended afterwards.
+func closeMarkOf(state *manifest.State, id uint64) int64 {
+	log := state.Log()
+	if log.ClosedSegmentID != id || log.ClosedMarkOffset > segment.SegmentBytesMax {
+		return 0
+	}
+	return int64(log.ClosedMarkOffset)
+}
+
 // ownerRecords announces the epoch of this owner, once.
 func (j *journal) ownerRecords(epoch uint64) []manifest.Record {
 	if j.state().Log().Epoch >= epoch {

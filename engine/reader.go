@@ -178,8 +178,9 @@ func (r *Reader) position(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	// What ends the segment is looked up before its end: the end is final by
-	// the time that the segment has a successor or a footer.
-	holder, next, ended := r.log.segmentFor(r.want), r.log.segmentAfter(r.seg), r.seg.ended()
+	// the time that the segment has a successor or a footer. A segment of a
+	// read-only log stays as it was seen: a refresh puts another in its place.
+	holder, next, ended := r.log.segmentFor(r.want), r.log.segmentAfter(r.seg), r.seg.ended() || r.log.engine.readOnly
 	r.look()
 	switch last := r.seg.lastSeq.Load(); {
 	case r.offset < r.end:

@@ -115,9 +115,9 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 		s.noteSealed(found.footer)
 		return s, nil
 	}
-	var known segment.Known
+	known := segment.Known{CloseMark: closeMarkOf(l.journal.state(), name.id)}
 	if next != nil {
-		known = segment.Known{LastSeq: next.baseSeq - 1, Complete: true}
+		known.LastSeq, known.Complete = next.baseSeq-1, true
 	}
 	if s.lost != "" {
 		s.lastSeq.Store(max(known.LastSeq, name.baseSeq-1))
@@ -135,7 +135,7 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 // showDurable lets readers see what lies below the point up to which a scan
 // proves everything durable.
 func (s *segmentFile) showDurable(contents []byte, scan segment.ScanResult, known segment.Known) {
-	limit := scan.DurableEnd
+	limit := max(scan.DurableEnd, known.CloseEnd())
 	if known.Complete {
 		limit = scan.RecordsEnd
 	}

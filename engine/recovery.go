@@ -177,7 +177,7 @@ func (r *recovery) recoverSegment(i int) error {
 
 // known is what is proved about segment i before it is scanned.
 func (r *recovery) known(i int) segment.Known {
-	var known segment.Known
+	known := segment.Known{CloseMark: closeMarkOf(r.log.journal.state(), r.found[i].name.id)}
 	if footer := r.found[i].footer; footer != nil {
 		known = segment.Known{RecordsEnd: int64(footer.IndexOffset), LastSeq: footer.LastSeq, Complete: true}
 	} else if entry := r.found[i].entry; entry != nil && entry.Sealed {
@@ -276,7 +276,7 @@ func (r *recovery) giveUp(s *segmentFile, size int64, known segment.Known) {
 	last := known.LastSeq
 	if !known.Complete {
 		last = s.baseSeq() + uint64(max(1, size/segment.RecordBytesMin)) - 1
-		last = max(last, r.log.journal.state().Log().NextSeq-1)
+		last = max(last, r.log.journal.state().Log().NextSeq-1, segment.Scan(nil, s.header, known).LastSeq)
 	}
 	s.lastSeq.Store(last)
 	r.report.Damaged = append(r.report.Damaged, r.log.lossOf(s, s.baseSeq()))

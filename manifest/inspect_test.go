@@ -145,6 +145,29 @@ func TestCheckCountsWhatIsThere(t *testing.T) {
 	}
 }
 
+// Nothing behind it proves that a LogClosed is durable, and what it says holds all
+// the same, also when something else is recorded later.
+func TestLoadBelievesACleanClose(t *testing.T) {
+	disk := vfs.NewMem(1)
+	w := openWriter(t, disk)
+	appendAndCommit(t, w, opened(1))
+	must(t, w.CloseLog(1, 1024))
+	state, recovery, err := Load(disk, testDir, 0)
+	must(t, err)
+	if log := state.Log(); !log.Closed || log.ClosedSegmentID != 1 || log.ClosedMarkOffset != 1024 || recovery.Err() != nil {
+		t.Errorf("%+v", log)
+	}
+	w = openWriter(t, disk)
+	appendAndCommit(t, w, sealed(1))
+	appendAndCommit(t, w, opened(2))
+	state, _, err = Load(disk, testDir, 0)
+	must(t, err)
+	if log := state.Log(); log.Closed || log.ClosedSegmentID != 1 || log.ClosedMarkOffset != 1024 {
+		t.Errorf("%+v", log)
+	}
+	must(t, w.Close())
+}
+
 func TestLoadIsAViewThatIsProvenAndChangesNothing(t *testing.T) {
 	disk := vfs.NewMem(1)
 	w := openWriter(t, disk)

@@ -17,7 +17,7 @@ const loadTries = 5
 
 // Load replays a manifest without changing anything, also while a Writer has it
 // open. What the last chunk does not prove to be durable is left out: normally
-// that is the last commit. logID 0 accepts any log, fsys nil is the operating
+// that is the last commit, if it is not a clean close. logID 0 accepts any log, fsys nil is the operating
 // system. Recovery reports damage and a torn tail; nothing is cut.
 func Load(fsys vfs.FS, dir string, logID uint64) (*State, *Recovery, error) {
 	if fsys == nil {

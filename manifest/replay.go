@@ -236,7 +236,7 @@ func (r *replay) applyItems(s *scannedChunk) (next uint64, err error) {
 			r.damaged(s.damage(item))
 			continue
 		}
-		if r.provenOnly && s.isEnd && !s.header.Sealed() && item.offset >= s.durableTo {
+		if r.isUnproven(s, item) {
 			return item.ordinal, nil
 		}
 		if r.before != nil {
@@ -247,6 +247,14 @@ func (r *replay) applyItems(s *scannedChunk) (next uint64, err error) {
 		}
 	}
 	return s.next, nil
+}
+
+// isUnproven reports whether a record is left out because nothing proves it
+// durable. A LogClosed is not: what it says had been made durable before it was
+// written.
+func (r *replay) isUnproven(s *scannedChunk, item scanItem) bool {
+	unproven := r.provenOnly && s.isEnd && !s.header.Sealed() && item.offset >= s.durableTo
+	return unproven && !isLogClosed(s.image[item.offset:item.end])
 }
 
 // applyRecord applies one record that verifies.

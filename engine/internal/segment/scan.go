@@ -4,8 +4,8 @@ package segment
 // each is there, stand in docs/segment-format.md.
 
 // Known is what other places prove about a segment before it is scanned: its
-// footer, its seal in the manifest, or the header of the next segment. The
-// zero value knows nothing.
+// footer, its seal or a clean close in the manifest, or the header of the next
+// segment. The zero value knows nothing.
 type Known struct {
 	// RecordsEnd is the offset at which the records end (the index offset of a
 	// footer or of a seal), 0 if unknown. Everything before it was durable.
@@ -15,6 +15,20 @@ type Known struct {
 	// Complete says that the segment holds BaseSeq to LastSeq, all of it
 	// durable: nothing in it can be torn, and what is missing is damage.
 	Complete bool
+	// CloseMark is the offset of the close mark of a clean close that the manifest
+	// records, 0 if there is none: everything up to the end of the mark was
+	// durable. Records may follow it. It counts only where nothing above says
+	// more, and where a close mark may stand.
+	CloseMark int64
+}
+
+// CloseEnd is where the recorded clean close ends, 0 if none counts.
+func (k Known) CloseEnd() int64 {
+	possible := k.CloseMark > HeaderBytes && k.CloseMark <= SegmentBytesMax-MarkBytes && k.CloseMark%SectorBytes == 0
+	if !possible || k.Complete || k.RecordsEnd > 0 {
+		return 0
+	}
+	return k.CloseMark + MarkBytes
 }
 
 // Extent is a range of a segment file: a run of records that verify, or a

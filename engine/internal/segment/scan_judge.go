@@ -38,7 +38,7 @@ func (j *judge) cutTorn() {
 
 // mayBeTorn reports whether nothing proves that the byte at offset was durable.
 func (j *judge) mayBeTorn(offset int64) bool {
-	return !j.known.Complete && offset >= max(j.durable, j.known.RecordsEnd)
+	return !j.known.Complete && offset >= max(j.durable, j.known.RecordsEnd, j.known.CloseEnd())
 }
 
 // cutBatch takes an atomic batch off the tail whose last records are torn or
@@ -89,7 +89,7 @@ func (j *judge) result() ScanResult {
 		Extents:    j.kept,
 		RecordsEnd: j.end,
 		LastSeq:    j.last,
-		DurableEnd: min(max(j.durable, j.known.RecordsEnd), j.end),
+		DurableEnd: min(max(j.durable, j.known.RecordsEnd, j.known.CloseEnd()), j.end),
 		Closed:     !j.cut && j.kind == CloseMark && zerosBehind,
 		Sealed:     !j.cut && j.sealed,
 	}

@@ -29,13 +29,16 @@ func (w *walk) run() {
 		if w.known.Complete && w.known.RecordsEnd == 0 && w.want > w.known.LastSeq {
 			return // the next segment says that the records end here
 		}
-		extent, resynchronised := w.damage(offset, w.want)
+		extent, more := w.damage(offset, w.want)
 		w.spans = append(w.spans, span{Extent: extent})
-		if !resynchronised {
+		if !more {
 			return
 		}
 		w.want = extent.LastSeq + 1
 		offset = int(extent.End)
+	}
+	if !w.sealed && int64(offset) < w.known.CloseEnd()-MarkBytes { // zeros, or no bytes, where the records of a clean close should be
+		w.spans = append(w.spans, span{Extent: w.damageBeforeClose(offset, w.want)})
 	}
 }
 

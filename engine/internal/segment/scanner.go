@@ -82,9 +82,10 @@ func (s *scanner) recordAt(offset int, low, high, highControl uint64) (f found, 
 }
 
 // damage returns the damaged range that starts at offset, where the record
-// want was expected and does not verify, and whether a record that verifies
-// ends it. If none does, the range ends with the last non-zero word.
-func (s *scanner) damage(offset int, want uint64) (extent Extent, resynchronised bool) {
+// want was expected and does not verify, and whether there is more to look at
+// behind it: a record that verifies, or what stands behind a recorded close. If
+// neither ends the range, it ends with the last non-zero word.
+func (s *scanner) damage(offset int, want uint64) (extent Extent, more bool) {
 	extent = Extent{Offset: int64(offset), FirstSeq: want, Damaged: true}
 	ceiling := want + uint64(len(s.b)/RecordBytesMin) + 1
 	if s.known.Complete {
@@ -105,6 +106,10 @@ func (s *scanner) damage(offset int, want uint64) (extent Extent, resynchronised
 		}
 		return extent, true
 	}
+	if end := s.known.CloseEnd(); int64(offset) < end {
+		extent = s.damageBeforeClose(offset, want)
+		return extent, extent.End == end && end < int64(s.nonZeroEnd)
+	}
 	extent.End = int64(max(min(s.nonZeroEnd, len(s.b)&^7), offset))
 	if s.known.Complete {
 		extent.LastSeq = max(s.known.LastSeq, want-1)
@@ -114,16 +119,36 @@ func (s *scanner) damage(offset int, want uint64) (extent Extent, resynchronised
 	return extent, false
 }
 
+// damageBeforeClose is the damaged range from offset to the end of a recorded
+// close, in which nothing verifies. What stands there are records and, at the
+// end, a mark pair, whose first mark has RecordBytesMin or more: so many
+// sequences as fit in front of it may be lost, and none if only marks do.
+func (s *scanner) damageBeforeClose(offset int, want uint64) Extent {
+	end := s.known.CloseEnd()
+	lost, from := uint64(0), int64(offset)
+	if recordEnd, ok := s.verifiedExtent(offset); ok {
+		from = int64(recordEnd)
+		if Flags(littleEndian.Uint16(s.b[offset+recordFlagsAt:]))&FlagControl == 0 {
+			lost = 1
+		}
+	}
+	lost += uint64(max(0, end-2*MarkBytes-from) / RecordBytesMin)
+	return Extent{
+		Offset: int64(offset), End: max(min(end, int64(len(s.b))&^7), int64(offset)),
+		FirstSeq: want, LastSeq: want - 1 + lost, Damaged: true,
+	}
+}
+
 // damageAt is damage for one range by itself: at the end of the records it
 // stretches to what is known of them.
 func (s *scanner) damageAt(offset int, want uint64) Extent {
 	extent := emptyExtent(int64(offset), want)
 	extent.Damaged = true
-	resynchronised := false
+	more := false
 	if offset < s.nonZeroEnd {
-		extent, resynchronised = s.damage(offset, want)
+		extent, more = s.damage(offset, want)
 	}
-	if !resynchronised {
+	if !more {
 		s.extendToKnown(&extent)
 	}
 	return extent

@@ -29,6 +29,8 @@ class Copy:
     last_seq: int | None = None
     tail_bytes: int | None = None
     """Of an object that was loaded: its last data frame and the seek table."""
+    closed_seq: int = 0
+    """The last sequence that may have been given out before a recorded close."""
 
     def load(self) -> tuple[memoryview, list[str]]:
         """The bytes of the segment file, and what is wrong with the frames of
@@ -135,5 +137,5 @@ def _unreadable(verdict: CopyVerdict) -> Damage:
     size = last_nonzero(memoryview(copy.path.read_bytes()))
     last = copy.last_seq
     if last is None:
-        last = copy.base_seq + max(1, size // SHORTEST_RECORD) - 1
+        last = max(copy.base_seq + max(1, size // SHORTEST_RECORD) - 1, copy.closed_seq)
     return Damage(copy.path, copy.segment_id, 0, size, copy.base_seq, last, verdict.error)

@@ -39,7 +39,7 @@ class Chunk:
         """Records that a reader without the right to write may believe."""
         if not self.last or (self.header is not None and self.header.sealed):
             return self.scan.records
-        return [record for record in self.scan.records if record.offset < self.scan.durable]
+        return [r for r in self.scan.records if r.offset < self.scan.durable or r.name == "LogClosed"]
 
 
 @dataclass

@@ -20,6 +20,7 @@ from .manifest_fields import COLD
 from .manifest_open import Manifest, read_manifest
 from .segment import Record
 from .segment_file import Elsewhere, read_segment
+from .segment_scan import Known, scan
 
 _HOT_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.seg")
 _WARM_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.zst")
@@ -57,6 +58,8 @@ class LogView:
         for copy in self.copies.get(segment_id, ()):
             if following is not None and copy.tier != "cold":
                 copy.last_seq = following - 1
+            elif copy.tier == "hot":
+                copy.closed_seq = self._closed_seq(segment_id)
             known = self._elsewhere(copy, following)
             try:
                 data, findings = copy.load()
@@ -82,8 +85,9 @@ class LogView:
         if entry is None:
             last = copy.last_seq if copy.tier == "cold" else None
             return Elsewhere(
-                self.log_id, copy.segment_id, copy.base_seq, sealed_last_seq=last, next_base=following
-            )
+                self.log_id, copy.segment_id, copy.base_seq, sealed_last_seq=last, next_base=following,
+                close_mark=self._close_mark(copy.segment_id),
+            )  # fmt: skip
         sealed = bool(entry["sealed"])
         return Elsewhere(
             self.log_id,
@@ -93,7 +97,19 @@ class LogView:
             entry.num("index offset") if sealed else None,
             entry.num("last seq") if sealed else None,
             following,
+            self._close_mark(copy.segment_id),
         )
+
+    def _close_mark(self, segment_id: int) -> int | None:
+        """Where a clean close ended the segment, if the last one recorded did."""
+        log = self.manifest.state.log
+        return log.num("closed mark offset") if log.num("closed segment id") == segment_id else None
+
+    def _closed_seq(self, segment_id: int) -> int:
+        """The last sequence that may have been given out before a recorded close, if
+        nothing of the segment is left."""
+        known = Known(close_mark=self._close_mark(segment_id))
+        return scan(memoryview(b""), 0, self._base(segment_id), known).next_seq - 1
 
     def is_cold(self, segment_id: int) -> bool:
         """Whether the manifest counts on an object."""
@@ -125,6 +141,8 @@ class LogView:
         if not entry["sealed"]:
             behind = self._base_behind(segment_id)
             last = (self.manifest.state.log.num("next seq") if behind is None else behind) - 1
+            if behind is None:
+                last = max(last, self._closed_seq(segment_id))
         if last >= first:
             yield Damage(self.path, segment_id, 0, 0, first, last, "there is no local copy")
 

@@ -32,6 +32,7 @@ class Elsewhere:
     sealed_end: int | None = None
     sealed_last_seq: int | None = None
     next_base: int | None = None
+    close_mark: int | None = None
 
 
 @dataclass
@@ -107,7 +108,7 @@ def _known(footer: Footer | None, known: Elsewhere) -> Known:
         return Known(footer.index_offset, footer.last_seq)
     if known.sealed_last_seq is not None:
         return Known(known.sealed_end, known.sealed_last_seq)
-    return Known(None, None if known.next_base is None else known.next_base - 1)
+    return Known(None, None if known.next_base is None else known.next_base - 1, known.close_mark)
 
 
 def _check_footer(file: SegmentFile, data: memoryview, footer: Footer, place: int, known: Elsewhere) -> None:

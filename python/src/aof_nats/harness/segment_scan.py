@@ -13,8 +13,10 @@ from typing import Union
 from .fields import last_nonzero, round8, sector_is_zero
 from .segment import (
     CLOSE_MARK,
+    CONTROL,
     HEADER_LENGTH,
     HIGHEST_SEQ,
+    LONGEST_FILE,
     RECORD_HEADER_LENGTH,
     SEAL_MARK,
     SHORTEST_RECORD,
@@ -33,10 +35,20 @@ class Known:
 
     records_end: int | None = None
     last_seq: int | None = None
+    close_mark: int | None = None
+    """The recorded close: the offset of the close mark that the manifest names."""
 
     @property
     def complete(self) -> bool:
         return self.last_seq is not None
+
+    @property
+    def close(self) -> int | None:
+        """c, if the recorded close counts."""
+        c = self.close_mark
+        if c is None or self.complete or c % 512 or not 512 <= c <= LONGEST_FILE - SHORTEST_RECORD:
+            return None
+        return c
 
 
 @dataclass(frozen=True)
@@ -122,7 +134,10 @@ class _Walk:
         while self.at < self.stop and not self.sealed:
             record = self._record(self.at)
             if record is None:
+                start = self.at
                 record = self._resynchronise()
+                if record is None and self.at > start and self.at == self._close_end():
+                    continue
             elif self._above(record):
                 return
             if record is None:
@@ -131,6 +146,23 @@ class _Walk:
             self.at = record.end
             self.expected = record.seq + 1
             self.sealed = record.kind == SEAL_MARK
+        if self.known.close is not None and self.at < self.known.close and not self.sealed:
+            self._lose_to_close(self.known.close)
+
+    def _close_end(self) -> int | None:
+        return None if self.known.close is None else self.known.close + SHORTEST_RECORD
+
+    def _lose_to_close(self, close: int) -> None:
+        """Nothing verifies any more before the end of a recorded close."""
+        start, count, used = self.at, 0, self.at
+        header = record_header(self.data, start)
+        if header is not None and header_verifies(self.data, start, header, self.seed):
+            used += header.length
+            count = 0 if header.flags & CONTROL else 1
+        count += max(0, close - SHORTEST_RECORD - used) // SHORTEST_RECORD
+        end = max(start, min(close + SHORTEST_RECORD, len(self.data) & ~7))
+        self.items.append(BadRange(start, end, self.expected, self.expected + count - 1))
+        self.at, self.expected = end, self.expected + count
 
     def _record(self, at: int) -> Record | None:
         """The record at `at` if it verifies with the sequence that is due."""
@@ -155,6 +187,9 @@ class _Walk:
             if record is not None and self._fits(record, at - start):
                 self.items.append(BadRange(start, at, self.expected, _counted(record) - 1))
                 return record
+        if self.known.close is not None and start < self.known.close + SHORTEST_RECORD:
+            self._lose_to_close(self.known.close)
+            return None
         end = max(start, min(round8(self.stop), len(self.data) & ~7))  # whole words of the file
         last = self.expected + self._lost(start, end) - 1
         self.items.append(BadRange(start, end, self.expected, last))
@@ -194,7 +229,7 @@ def _judge(walk: _Walk) -> Scan:
     result = Scan(
         items=walk.items,
         end=walk.at,
-        durable=max(durable, HEADER_LENGTH),
+        durable=max(durable, HEADER_LENGTH, walk.known.close + SHORTEST_RECORD if walk.known.close else 0),
         next_seq=walk.expected,
         last_nonzero=walk.nonzero,
         complete=walk.known.complete,
