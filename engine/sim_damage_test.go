@@ -48,6 +48,11 @@ func (m *simModel) plantDamage() {
 		return
 	}
 	end = min(end, int64(len(contents)))
+	last := file == names[len(names)-1]
+	if last && m.previousEnd == "closed" && h.chance(40) {
+		m.loseTail(path, contents, max(start, segment.HeaderBytes))
+		return
+	}
 	kind, seed := h.below(10), h.next()
 	change := func(sector []byte) {
 		switch {
@@ -62,7 +67,7 @@ func (m *simModel) plantDamage() {
 			sector[start%segment.SectorBytes] ^= 1 << (seed & 7)
 		}
 	}
-	m.judgeDamage(path, contents, file == names[len(names)-1], start, end)
+	m.judgeDamage(path, contents, last, start, end)
 	sector := start &^ (segment.SectorBytes - 1)
 	change(contents[sector:min(sector+segment.SectorBytes, int64(len(contents)))])
 	if _, _, found := segment.FindFooter(contents, h.logID(path), name.id); found {
@@ -71,10 +76,31 @@ func (m *simModel) plantDamage() {
 	if err = h.disk.Corrupt(path, start, change); err != nil {
 		return
 	}
+	h.hit("planted damage")
+	m.noteDamage(file, start, end)
+}
+
+func (m *simModel) noteDamage(file string, start, end int64) {
 	m.corrupted = true
 	m.where = fmt.Sprintf("%s %d..%d zeroed %v", file, start, end, m.zeroed)
-	h.hit("planted damage")
-	h.logf("  DAMAGE %s proved %v", m.where, m.proved)
+	m.history.logf("  DAMAGE %s proved %v", m.where, m.proved)
+}
+
+// loseTail turns the end of the last segment of a log that was closed cleanly
+// into zeros, its marks too.
+func (m *simModel) loseTail(path string, contents []byte, start int64) {
+	end := int64(len(contents))
+	m.zeroed = true
+	m.judgeDamage(path, contents, true, start, end)
+	for at := start; at < end; at = at&^(segment.SectorBytes-1) + segment.SectorBytes {
+		first := at % segment.SectorBytes
+		if err := m.history.disk.Corrupt(path, at, func(sector []byte) { clear(sector[first:]) }); err != nil {
+			m.history.violate("corrupt %s: %v", path, err)
+			return
+		}
+	}
+	m.history.hit("planted damage: the end of a clean close")
+	m.noteDamage(filepath.Base(path), start, end)
 }
 
 // logID is the id in the header of a segment, as it was before any damage.
@@ -130,7 +156,8 @@ func (m *simModel) chooseDamage(contents []byte, places []simPlace) (start, end 
 // judgeDamage notes which records are touched and whether the rest of the file
 // proves that they had been durable.
 func (m *simModel) judgeDamage(path string, contents []byte, last bool, start, end int64) {
-	m.proved, m.ownZeros = !last, false
+	// What a clean close recorded proves all that lies before it.
+	m.proved, m.ownZeros = !last || m.previousEnd == "closed", false
 	name, _ := parseSegmentName(filepath.Base(path))
 	for _, place := range m.placesOf(name.id, path) {
 		inHeader := start < segment.HeaderBytes

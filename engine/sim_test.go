@@ -36,7 +36,7 @@ var situations = []string{
 	"object adopted", "read from warm", "read from cold",
 	"torn tail cut", "atomic batch cut", "tail rewritten", "segment sealed by recovery", "continued after a clean close",
 	"two unsealed segments", "seal by command", "append during a sync", "commit during a seal", "duplicate refused",
-	"unacked tail dropped", "planted damage", "damage reported", "undecidable: zeroed sector or zeros of its own",
+	"unacked tail dropped", "planted damage", "planted damage: the end of a clean close", "damage reported", "undecidable: zeroed sector or zeros of its own",
 }
 
 func TestCrashSimulation(t *testing.T) {
