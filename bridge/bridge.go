@@ -181,33 +181,6 @@ func (b *Bridge) ClientURL() string {
 	return b.general.ConnectedUrlRedacted()
 }
 
-// Ready returns the reasons why the bridge does not do its work now; none: it
-// is ready.
-func (b *Bridge) Ready() []string {
-	var reasons []string
-	if !b.conn.Connected() {
-		reasons = append(reasons, "not connected to NATS, or not yet subscribed: messages are being lost")
-	}
-	for _, complaint := range b.intake.complaints() {
-		reasons = append(reasons, "the NATS server refuses: "+complaint)
-	}
-	if !b.reads.conn.Connected() {
-		reasons = append(reasons, "not connected to NATS for readers: they are not served")
-	}
-	for _, complaint := range b.reads.complaints.get() {
-		reasons = append(reasons, "the NATS server refuses a reader's connection: "+complaint)
-	}
-	for _, l := range b.logs {
-		if l.poisoned.Load() || l.log.State().Poisoned != nil {
-			reasons = append(reasons, fmt.Sprintf("log %s is poisoned by a failed write or sync", l.name))
-		}
-		if stream := l.overlap.Load(); stream != nil {
-			reasons = append(reasons, fmt.Sprintf("stream %s captures subjects of log %s", *stream, l.name))
-		}
-	}
-	return reasons
-}
-
 // Stop ends the subscriptions, stores what had been delivered, waits until it
 // is as safe as its publishers asked for, answers them, and stops the embedded
 // server. When ctx ends before that, the publishers that still wait are refused.

@@ -140,7 +140,9 @@ func (c *coordinator) end(action planner.Action, err error) {
 	c.mu.running[action.Kind]--
 	failures := c.mu.failures[key]
 	switch {
-	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled) || errors.Is(err, ErrUploadsStopped):
+	case errors.Is(err, errPinned) || errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrUploadsStopped):
+		c.endOutageLocked() // by what the bucket has answered
 	case err != nil:
 		c.countLocked(action.Kind, true)
 		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", action.Kind.String(), "segment", action.Segment, "error", err)
@@ -152,20 +154,23 @@ func (c *coordinator) end(action planner.Action, err error) {
 		wait := planner.Backoff(attempt, c.engine.uniform)
 		failures[action.Kind] = planner.Failure{Attempt: attempt, NotBeforeNs: now.Add(wait).UnixNano()}
 		if action.Kind == planner.Upload && isOutage(err) {
-			c.mu.outage.begin(now, c.engine.uniform)
+			c.mu.outage.begin(now, err, c.engine.uniform)
 		}
 	default:
 		c.countLocked(action.Kind, false)
 		delete(failures, action.Kind)
-		if action.Kind == planner.Upload && c.mu.outage.end() {
-			c.forgetUploadFailuresLocked()
+		if action.Kind == planner.Upload {
+			c.endOutageLocked()
 		}
 	}
 }
 
-// forgetUploadFailuresLocked lets everything that failed in an outage be tried
-// again at once.
-func (c *coordinator) forgetUploadFailuresLocked() {
+// endOutageLocked notes that the bucket answers. Everything that failed while it
+// did not may be tried again at once.
+func (c *coordinator) endOutageLocked() {
+	if !c.mu.outage.end() {
+		return
+	}
 	for _, failures := range c.mu.failures {
 		delete(failures, planner.Upload)
 	}

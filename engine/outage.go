@@ -12,6 +12,8 @@ import (
 type outage struct {
 	attempts  int // failures in a row; 0: the bucket answers
 	notBefore time.Time
+	began     time.Time
+	cause     error // of the last failure
 }
 
 // The delays between tries during an outage.
@@ -22,8 +24,12 @@ const (
 
 func (o *outage) mayTry(now time.Time) bool { return o.attempts == 0 || !now.Before(o.notBefore) }
 
-func (o *outage) begin(now time.Time, uniform func() float64) {
+func (o *outage) begin(now time.Time, cause error, uniform func() float64) {
+	if o.attempts == 0 {
+		o.began = now
+	}
 	o.attempts++
+	o.cause = cause
 	delay := outageDelayMin << min(o.attempts-1, 10)
 	delay = min(delay, outageDelayMax)
 	o.notBefore = now.Add(delay/2 + time.Duration(uniform()*float64(delay/2)))

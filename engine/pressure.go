@@ -56,6 +56,13 @@ func (l *Log) roomError() error {
 	return l.mu.pressure.noRoom
 }
 
+// refusingLocked reports whether appends are refused for want of room: all of
+// them without an active segment, else those that do not fit into it. It ends
+// when there is room, whether somebody appends or not.
+func (l *Log) refusingLocked() bool {
+	return l.mu.pressure.noRoom != nil && (l.mu.tail == nil || l.mu.pressure.entered == Admission)
+}
+
 func (l *Log) setRolling(rolling bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -22,6 +22,14 @@ type State struct {
 	Poisoned error
 	// Backpressure is the kind that refuses appends now, 0 if none does.
 	Backpressure BackpressureKind
+	// NoRoom is why no further segment can be opened, or nil. What fits into the
+	// active segment is still taken.
+	NoRoom error
+	// Refusing says that appends are refused now, for want of room.
+	Refusing bool
+	// UploadsStopped is why nothing of the log goes to the bucket any more, or
+	// nil. It matches ErrUploadsStopped.
+	UploadsStopped error
 	// Refused counts refused appends by kind since the log was opened.
 	Refused map[BackpressureKind]uint64
 	// DedupWindow is how far back message ids are remembered now.
@@ -42,6 +50,9 @@ type SegmentState struct {
 	RawBytes int64
 	Sealed   bool
 	Damaged  bool // nothing of it can be read
+	// BadCopies are the tiers whose copy was found damaged or missing: it is not
+	// counted on.
+	BadCopies []string
 	// Path is the nearest copy: a file, or its key in the log's folder of the
 	// bucket.
 	Path string
@@ -66,6 +77,7 @@ func (l *Log) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	state.Epoch, state.Poisoned, state.Backpressure = l.mu.epoch, l.mu.failure, l.mu.pressure.entered
+	state.NoRoom, state.Refusing, state.UploadsStopped = l.mu.pressure.noRoom, l.refusingLocked(), l.mu.uploadStop
 	state.DedupWindow = l.mu.dedup.effectiveWindow(l.now())
 	for kind, refused := range l.mu.pressure.total {
 		if refused > 0 {
@@ -85,6 +97,12 @@ func (l *Log) segmentState(s *segmentFile, entry *manifest.Segment) SegmentState
 	}
 	if entry == nil {
 		return state
+	}
+	bad := entry.Resident & (entry.Quarantined | manifest.TierSet(s.suspect.Load()))
+	for _, t := range []manifest.Tier{manifest.TierHot, manifest.TierWarm, manifest.TierCold} {
+		if bad.Has(t) {
+			state.BadCopies = append(state.BadCopies, t.String())
+		}
 	}
 	if entry.Resident.Has(manifest.TierCold) {
 		state.ColdBytes = int64(entry.Cold.ObjectBytes)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
 )
@@ -14,6 +15,17 @@ type Stats struct {
 	Requests BucketRequests
 	// Moves counts the moves between tiers that ended since then, by kind.
 	Moves map[MoveKind]MoveCounts
+	// Outage is that of the bucket, zero while it answers.
+	Outage BucketOutage
+}
+
+// BucketOutage is a time in which no upload succeeds, because the bucket does
+// not answer or takes nothing. It ends with the next upload that succeeds; one is
+// tried now and then.
+type BucketOutage struct {
+	Since    time.Time // when the first upload failed
+	Failures int       // uploads that failed since, in a row
+	Err      error     // of the last of them
 }
 
 // TierUse is how full a local tier is, in bytes. LimitBytes is 0 for a tier that
@@ -64,7 +76,15 @@ func (e *Engine) Stats() Stats {
 		}
 	}
 	stats.Moves = e.coordinator.moved()
+	stats.Outage = e.coordinator.bucketOutage()
 	return stats
+}
+
+// bucketOutage is the outage that is under way.
+func (c *coordinator) bucketOutage() BucketOutage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return BucketOutage{Since: c.mu.outage.began, Failures: c.mu.outage.attempts, Err: c.mu.outage.cause}
 }
 
 // moved counts the moves that ended.

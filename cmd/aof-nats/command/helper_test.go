@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,4 +221,12 @@ func tree(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return list.String()
+}
+
+// incompressible are bytes that a compressor makes no smaller.
+func incompressible(count int) []byte {
+	bytes := make([]byte, count)
+	random := rand.NewChaCha8([32]byte{1})
+	_, _ = random.Read(bytes) // never fails
+	return bytes
 }

@@ -30,7 +30,8 @@ type statusServer struct {
 
 	mu struct {
 		sync.Mutex
-		reasons func() []string // why the process does not do its work now
+		reasons  func() []string // why the process does not do its work now
+		warnings func() []string // what needs an operator all the same
 	}
 }
 
@@ -42,7 +43,7 @@ func startStatusServer(address string, registry *prometheus.Registry, profiles b
 		return nil, fmt.Errorf("listen for HTTP on %s (choose another with --http): %w", address, err)
 	}
 	s := &statusServer{listener: listener}
-	s.setReasons(func() []string { return []string{"starting: logs are being recovered"} })
+	s.setReasons(func() []string { return []string{"starting: logs are being recovered"} }, noWarnings)
 	handler := http.NewServeMux()
 	handler.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		respondJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -69,21 +70,24 @@ func handleProfiles(handler *http.ServeMux) {
 func (s *statusServer) url() string { return "http://" + s.listener.Addr().String() }
 
 // setReasons changes what decides whether the process is ready: a function that
-// returns the reasons why not.
-func (s *statusServer) setReasons(reasons func() []string) {
+// returns the reasons why not, and one for what is told beside it.
+func (s *statusServer) setReasons(reasons, warnings func() []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.reasons = reasons
+	s.mu.reasons, s.mu.warnings = reasons, warnings
 }
+
+func noWarnings() []string { return nil }
 
 func (s *statusServer) answerReady(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	reasons := s.mu.reasons
+	reasons, warnings := s.mu.reasons, s.mu.warnings
 	s.mu.Unlock()
 	answer := struct {
-		Ready   bool     `json:"ready"`
-		Reasons []string `json:"reasons"`
-	}{Reasons: append([]string{}, reasons()...)}
+		Ready    bool     `json:"ready"`
+		Reasons  []string `json:"reasons"`
+		Warnings []string `json:"warnings"`
+	}{Reasons: append([]string{}, reasons()...), Warnings: append([]string{}, warnings()...)}
 	answer.Ready = len(answer.Reasons) == 0
 	status := http.StatusOK
 	if !answer.Ready {

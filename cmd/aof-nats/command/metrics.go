@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,6 +34,9 @@ var (
 	metricDurable   = describe("aof_log_durable_sequence", "Last sequence that is on stable storage.", "log")
 	metricCold      = describe("aof_log_cold_sequence", "Last sequence up to which the bucket holds everything.", "log")
 	metricPoisoned  = describe("aof_log_poisoned", "1 if a failed write or sync has ended the log's life as a writer.", "log")
+	metricNoRoom    = describe("aof_log_no_room", "1 while the log's next segment has no room: publishers are refused when the active one is full.", "log")
+	metricStopped   = describe("aof_log_uploads_stopped", "1 if nothing of the log goes to the bucket until it is opened again: another owner or object was found there.", "log")
+	metricBadCopies = describe("aof_log_damaged_copies", "Copies of segments that were found damaged or missing and are not counted on.", "log", "tier")
 	metricRefusals  = describe("aof_log_refusals_total", "Appends refused because a limit was hit, by kind of backpressure.", "log", "kind")
 	metricDedup     = describe("aof_log_dedup_window_seconds", "How far back message ids are remembered now.", "log")
 	metricHotBytes  = describe("aof_hot_bytes", "Bytes of the log's segment files, preallocated bytes included.", "log")
@@ -46,13 +50,15 @@ var (
 	metricRequests  = describe("aof_bucket_requests_total", "Requests to the bucket, failed ones and repetitions included; a look at an object's attributes is a get.", "kind")
 	metricBucketOut = describe("aof_bucket_sent_bytes_total", "Bytes of objects sent to the bucket.")
 	metricBucketIn  = describe("aof_bucket_received_bytes_total", "Bytes of objects received from the bucket.")
+	metricOutage    = describe("aof_bucket_outage_seconds", "How long the bucket has been taking no uploads; 0: it does.")
 	metricCut       = describe("aof_recovery_cut_tails", "Tails that were never acknowledged and were cut when the log was opened.", "log")
 	metricDamaged   = describe("aof_recovery_damaged_ranges", "Ranges of acknowledged bytes that did not verify when the log was opened.", "log")
 	metricRewritten = describe("aof_recovery_rewritten_bytes", "Bytes that opening the log wrote and synced again.", "log")
 	metricsOfEngine = []*prometheus.Desc{
-		metricFirst, metricAppended, metricWritten, metricDurable, metricCold, metricPoisoned, metricRefusals, metricDedup,
+		metricFirst, metricAppended, metricWritten, metricDurable, metricCold, metricPoisoned, metricNoRoom, metricStopped,
+		metricBadCopies, metricRefusals, metricDedup,
 		metricHotBytes, metricHotLimit, metricSegments, metricWarmBytes, metricWarmLimit, metricColdBytes, metricNearest,
-		metricMoves, metricRequests, metricBucketOut, metricBucketIn, metricCut, metricDamaged, metricRewritten,
+		metricMoves, metricRequests, metricBucketOut, metricBucketIn, metricOutage, metricCut, metricDamaged, metricRewritten,
 	}
 	kindsOfRefusal = []engine.BackpressureKind{engine.Admission, engine.Rollover, engine.Flush}
 )
@@ -83,6 +89,11 @@ func collectEngine(out chan<- prometheus.Metric, stats engine.Stats) {
 		send(metricMoves, prometheus.CounterValue, float64(counts.Done), string(move), "done")
 		send(metricMoves, prometheus.CounterValue, float64(counts.Failed), string(move), "failed")
 	}
+	outage := 0.0
+	if stats.Outage.Failures > 0 {
+		outage = max(0, time.Since(stats.Outage.Since).Seconds())
+	}
+	send(metricOutage, prometheus.GaugeValue, outage)
 	requests := stats.Requests
 	send(metricRequests, prometheus.CounterValue, float64(requests.Put), "put")
 	send(metricRequests, prometheus.CounterValue, float64(requests.Get), "get")
@@ -101,18 +112,25 @@ func collectLog(out chan<- prometheus.Metric, state engine.State) {
 	gauge(metricWritten, float64(state.Watermarks.Written))
 	gauge(metricDurable, float64(state.Watermarks.Durable))
 	gauge(metricCold, float64(state.Watermarks.Cold))
-	poisoned := 0.0
-	if state.Poisoned != nil {
-		poisoned = 1
+	for desc, cause := range map[*prometheus.Desc]error{
+		metricPoisoned: state.Poisoned, metricNoRoom: state.NoRoom, metricStopped: state.UploadsStopped,
+	} {
+		value := 0.0
+		if cause != nil {
+			value = 1
+		}
+		gauge(desc, value)
 	}
-	gauge(metricPoisoned, poisoned)
 	gauge(metricDedup, state.DedupWindow.Seconds())
 	gauge(metricHotBytes, float64(state.HotBytes))
 	gauge(metricWarmBytes, float64(state.WarmBytes))
 	gauge(metricColdBytes, float64(state.ColdBytes))
-	hot, nearest := make(map[string]int), make(map[string]int)
+	hot, nearest, bad := make(map[string]int), make(map[string]int), make(map[string]int)
 	for _, segment := range state.Segments {
 		nearest[nearestTier(segment)]++
+		for _, tier := range segment.BadCopies {
+			bad[tier]++
+		}
 		if segment.HotBytes > 0 || segment.Damaged {
 			hot[segmentCondition(segment)]++
 		}
@@ -122,6 +140,9 @@ func collectLog(out chan<- prometheus.Metric, state engine.State) {
 	}
 	for _, tier := range []string{tierHot, tierWarm, tierCold, tierNone} {
 		gauge(metricNearest, float64(nearest[tier]), tier)
+	}
+	for _, tier := range []string{tierHot, tierWarm, tierCold} {
+		gauge(metricBadCopies, float64(bad[tier]), tier)
 	}
 	gauge(metricCut, float64(len(state.Recovery.Cut)))
 	gauge(metricDamaged, float64(len(state.Recovery.Damaged)))

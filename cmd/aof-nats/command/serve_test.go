@@ -91,7 +91,7 @@ func TestWhatIsServedIsStoredAndReadBack(t *testing.T) {
 	if status, body := get(t, s.HTTPURL+"/healthz"); status != http.StatusOK || body != "{\"status\":\"ok\"}\n" {
 		t.Errorf("/healthz answers %d %q", status, body)
 	}
-	if status, body := get(t, s.HTTPURL+"/readyz"); status != http.StatusOK || body != "{\"ready\":true,\"reasons\":[]}\n" {
+	if status, body := get(t, s.HTTPURL+"/readyz"); status != http.StatusOK || body != "{\"ready\":true,\"reasons\":[],\"warnings\":[]}\n" {
 		t.Errorf("/readyz answers %d %q", status, body)
 	}
 	if status, _ := get(t, s.HTTPURL+"/other"); status != http.StatusNotFound {

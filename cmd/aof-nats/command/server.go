@@ -55,7 +55,7 @@ func (s *server) start(ctx context.Context, version string) error {
 		return err
 	}
 	if s.status != nil {
-		s.status.setReasons(s.bridge.Ready)
+		s.status.setReasons(s.bridge.Ready, s.bridge.Warnings)
 	}
 	s.logger.Info("serving", "nats_url", s.bridge.ClientURL(), "http_url", s.httpURL(), "root", s.config.root, "logs", s.logNames())
 	return nil
@@ -145,7 +145,7 @@ func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	if s.status != nil {
-		s.status.setReasons(func() []string { return []string{"stopping"} })
+		s.status.setReasons(func() []string { return []string{"stopping"} }, noWarnings)
 	}
 	var failures []error
 	if s.bridge != nil {
