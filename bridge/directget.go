@@ -75,6 +75,8 @@ type directGet struct {
 	r        *readRequest
 	request  *directRequest
 	bytesMax int
+	// take, if not nil, gets the record instead of the reader.
+	take func(*engine.Record)
 
 	sent    int
 	bytes   int
@@ -199,6 +201,11 @@ func (d *directGet) read(ctx context.Context, reader *engine.Reader) error {
 const lookAtContextRecords = 1024
 
 func (d *directGet) deliver(rec *engine.Record, isBatch bool) error {
+	if d.take != nil {
+		d.take(rec)
+		d.count(rec)
+		return nil
+	}
 	w, marks := d.w, d.r.log.log.Watermarks()
 	d.pending = marks.Durable - min(rec.Seq, marks.Durable)
 	if d.request.NoHeaders {
@@ -215,14 +222,19 @@ func (d *directGet) deliver(rec *engine.Record, isBatch bool) error {
 		return errMessageTooLarge
 	}
 	w.publish(d.r.reply, nil, rec.Payload)
-	size := len(rec.Subject) + len(rec.Headers) + len(rec.Payload)
-	d.last, d.sent, d.bytes = rec.Seq, d.sent+1, d.bytes+size
-	d.r.log.metrics.records.Inc()
-	d.r.log.metrics.bytes.Add(float64(size))
+	d.count(rec)
 	if len(w.lines) >= readWriteBytes {
 		return d.service.flush(w, d.r.generation)
 	}
 	return nil
+}
+
+// count notes that a record was delivered.
+func (d *directGet) count(rec *engine.Record) {
+	size := len(rec.Subject) + len(rec.Headers) + len(rec.Payload)
+	d.last, d.sent, d.bytes = rec.Seq, d.sent+1, d.bytes+size
+	d.r.log.metrics.records.Inc()
+	d.r.log.metrics.bytes.Add(float64(size))
 }
 
 // end closes a batch. One that is empty is answered like a message that is not

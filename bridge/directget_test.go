@@ -297,7 +297,7 @@ func TestRepliesOfReadersAreJudged(t *testing.T) {
 	}
 	requests := 0
 	for _, reply := range []string{"$JS.API.STREAM.DELETE.X", "orders.loop", "AOF.API.REPLAY.ORDERS", "AOF"} {
-		for subject, body := range map[string]string{"AOF.API.DIRECT.GET.ORDERS": `{"seq":1}`, "AOF.API.STREAM.INFO.ORDERS": "", "AOF.API.REPLAY.ORDERS": ""} {
+		for subject, body := range map[string]string{"AOF.API.DIRECT.GET.ORDERS": `{"seq":1}`, "AOF.API.STREAM.INFO.ORDERS": "", "AOF.API.STREAM.MSG.GET.ORDERS": `{"seq":1}`, "AOF.API.REPLAY.ORDERS": ""} {
 			requests++
 			if err := conn.PublishRequest(subject, reply, []byte(body)); err != nil {
 				t.Fatal(err)

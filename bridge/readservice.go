@@ -130,6 +130,7 @@ func (s *readService) subscribe(l *readLog) {
 		{"DIRECT.GET." + l.name, "", (*readService).handleDirectGet},
 		{"DIRECT.GET." + l.name, ".>", (*readService).handleDirectGetLast},
 		{"STREAM.INFO." + l.name, "", (*readService).handleStreamInfo},
+		{"STREAM.MSG.GET." + l.name, "", (*readService).handleMsgGet},
 		{"REPLAY." + l.name, "", (*readService).handleReplay},
 		{"REPLAY." + l.name, ".FLOW.*.*", (*readService).handleFlow},
 	} {
