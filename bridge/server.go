@@ -46,12 +46,18 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make NATS server: %w", err)
 	}
-	s.SetLoggerV2(&serverLog{logger: o.Logger}, false, false, false)
-	s.Start()
-	if !s.ReadyForConnections(serverReadyTimeout) {
+	log := &serverLog{logger: o.Logger}
+	s.SetLoggerV2(log, false, false, false)
+	s.Start() // it has tried to listen when this returns
+	if fatal := log.fatal.Load(); fatal != nil {
+		err = fmt.Errorf("bridge: the embedded server cannot start: %s", *fatal)
+	} else if !s.ReadyForConnections(serverReadyTimeout) {
+		err = errors.New("bridge: the embedded NATS server does not accept connections")
+	}
+	if err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, errors.New("bridge: the embedded NATS server does not accept connections")
+		return nil, err
 	}
 	return &Server{server: s}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,19 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine"
 )
+
+// A server that cannot listen is told at once.
+func TestAServerWhoseAddressIsTakenFailsAtOnce(t *testing.T) {
+	first := startServer(t, ServerOptions{})
+	began := time.Now()
+	second, err := StartServer(ServerOptions{Listen: strings.TrimPrefix(first.ClientURL(), "nats://")})
+	if err == nil {
+		second.Stop()
+	}
+	if err == nil || !strings.Contains(err.Error(), "address already in use") || time.Since(began) > serverReadyTimeout/2 {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+}
 
 func TestStartRefusesWhatCannotWork(t *testing.T) {
 	e := openEngine(t, engine.Options{})

@@ -63,26 +63,70 @@ func Open(dir string, opts Options) (*Engine, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	if err := vfs.MkdirAllSync(opts.FS, dir); err != nil {
-		return nil, fmt.Errorf("create root: %w", err)
-	}
-	lock, err := opts.FS.Lock(filepath.Join(dir, lockFileName))
-	if errors.Is(err, vfs.ErrLocked) {
-		return nil, fmt.Errorf("%w: %s; stop that process or choose another root", ErrRootInUse, dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock root: %w", err)
+	if err := checkRoot(opts.FS, dir); err != nil {
+		return nil, err
 	}
 	e := newEngine(dir, opts)
-	e.lock = lock
-	if err := e.openRoot(); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	if err := errors.Join(e.openBucket(), e.rememberBucket()); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	if err := e.openParts(); err != nil {
+		return nil, errors.Join(err, e.letGo())
 	}
 	e.coordinator.start()
 	return e, nil
+}
+
+// openParts opens what an engine has. Whatever may refuse is asked before the
+// root is made or changed, so that a refused start leaves no trace there.
+func (e *Engine) openParts() error {
+	_, err := e.opts.FS.Stat(filepath.Join(e.dir, lockFileName))
+	made := err == nil
+	if made {
+		if err := e.takeRoot(); err != nil {
+			return err
+		}
+	}
+	if err := e.openBucket(); err != nil {
+		return err
+	}
+	if err := e.probeBucket(); err != nil {
+		return err
+	}
+	if !made {
+		if err := e.takeRoot(); err != nil {
+			return err
+		}
+	}
+	if err := e.openRoot(); err != nil {
+		return err
+	}
+	return e.rememberBucket()
+}
+
+// takeRoot makes the directory, if it is not there, and this engine the one that
+// may write to it.
+func (e *Engine) takeRoot() error {
+	if err := vfs.MkdirAllSync(e.opts.FS, e.dir); err != nil {
+		return fmt.Errorf("create root: %w", err)
+	}
+	lock, err := e.opts.FS.Lock(filepath.Join(e.dir, lockFileName))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("%w: %s; stop that process or choose another root", ErrRootInUse, e.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("lock root: %w", err)
+	}
+	e.lock = lock
+	return nil
+}
+
+// letGo gives up the bucket and the lock, if they are held.
+func (e *Engine) letGo() (err error) {
+	if e.bucket != nil {
+		err = e.bucket.Close()
+	}
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Close())
+	}
+	return err
 }
 
 func newEngine(dir string, opts Options) *Engine {
@@ -356,12 +400,7 @@ func (e *Engine) Close() error {
 		failures = append(failures, log.Close())
 	}
 	e.coordinator.close()
-	if e.bucket != nil {
-		failures = append(failures, e.bucket.Close())
-	}
-	if e.lock != nil {
-		failures = append(failures, e.lock.Close())
-	}
+	failures = append(failures, e.letGo())
 	return errors.Join(failures...)
 }
 

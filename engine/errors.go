@@ -43,6 +43,10 @@ var (
 	ErrNewerFormat = errors.New("engine: written by a newer version")
 	// ErrReadOnly: the engine was opened without the right to write.
 	ErrReadOnly = errors.New("engine: opened read-only")
+	// ErrBucketRefused: the bucket will not take uploads as it is, because this
+	// process may not write to it, or because no claim of an owner can hold there.
+	// The error says which. Mend the bucket, or open without it.
+	ErrBucketRefused = errors.New("engine: the bucket cannot be the cold tier")
 	// ErrUploadsStopped: nothing of the log goes to the bucket any more, because
 	// another owner has claimed it there or has put another object where one of
 	// this log belongs. Appends and reads go on locally; the error says what was

@@ -26,6 +26,11 @@ type Options struct {
 	// Bucket is the URL of the cold tier: file:///directory, mem://name. "": there
 	// is none, and nothing leaves the local disk.
 	Bucket string
+	// ProbeBucket makes Open find out whether the bucket takes uploads, and refuse
+	// one that never will with ErrBucketRefused. That is a request or two, and up
+	// to 5 seconds if the bucket does not answer. Without it the first upload
+	// finds out.
+	ProbeBucket bool
 	// AllowUnfencedBucket accepts a bucket that lets a second writer create a key
 	// that exists, so that a stale owner cannot be kept out.
 	AllowUnfencedBucket bool

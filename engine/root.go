@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
@@ -58,6 +59,26 @@ func openRoot(fsys vfs.FS, dir string, nowNS int64) (rootFile, error) {
 		return root, fmt.Errorf("create root: %w", err)
 	}
 	return root, writeJSON(fsys, filepath.Join(dir, engineFileName), root)
+}
+
+// checkRoot refuses a directory that cannot be the root, without changing
+// anything.
+func checkRoot(fsys vfs.FS, dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := fsys.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return fmt.Errorf("create root %s: %s is not a directory: %w", dir, at, syscall.ENOTDIR)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("look for root: %w", err)
+		case err == nil || at == filepath.Dir(at):
+			_, err := readRoot(fsys, dir)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil // it is made
+			}
+			return err
+		}
+	}
 }
 
 // settleNames makes the names in directories durable before anything is

@@ -40,6 +40,9 @@ var build = sync.OnceValues(func() (string, error) {
 	if buildDir, err = os.MkdirTemp("", "aof-nats-test"); err != nil {
 		return "", err
 	}
+	if err := os.Chmod(buildDir, 0o755); err != nil { // a test runs it as somebody else
+		return "", err
+	}
 	path := filepath.Join(buildDir, "aof-nats")
 	output, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version=9.8.7", "-o", path, ".").CombinedOutput()
 	if err != nil {

@@ -46,6 +46,7 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 		}
 	}
 	c.engine.HotBytesMax, c.engine.WarmBytesMax, c.engine.Bucket = int64(f.hotBytes), int64(f.warmBytes), f.bucket
+	c.engine.ProbeBucket = true
 	if err := engine.CheckBucket(f.bucket); f.bucket != "" && err != nil {
 		return nil, usagef("--bucket: %w", err)
 	}

@@ -257,9 +257,19 @@ func TestServeSaysWhichAddressIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	root := filepath.Join(t.TempDir(), "root")
-	failWith(t, exitIO, []string{listener.Addr().String(), "--http"}, "serve", "--root", root, "--log", "A=a",
-		"--listen", "127.0.0.1:0", "--http", listener.Addr().String())
+	taken := listener.Addr().String()
+	existing := exampleRoot(t)
+	for _, root := range []string{filepath.Join(t.TempDir(), "root"), existing} {
+		for flag, hint := range map[string]string{"--http": "--http", "--listen": "in use; choose another --listen, port 0 picks a free one"} {
+			dir := filepath.Dir(root)
+			before := tree(t, dir)
+			args := []string{"serve", "--root", root, "--log", "A=a", "--bucket", "file://" + filepath.Join(dir, "bucket"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}
+			failWith(t, exitIO, []string{taken, hint}, append(args, flag, taken)...)
+			if after := tree(t, dir); after != before {
+				t.Errorf("%s: it left\n%s\nwhere there was\n%s", flag, after, before)
+			}
+		}
+	}
 }
 
 func TestLogsOnDiskThatAreNotNamedAreListedAndTakeNothing(t *testing.T) {

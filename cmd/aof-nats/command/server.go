@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -48,6 +50,9 @@ func (s *server) start(ctx context.Context, version string) error {
 		}
 		s.status = status
 	}
+	if err := s.checkListen(); err != nil {
+		return err
+	}
 	if err := s.openEngine(); err != nil {
 		return err
 	}
@@ -59,6 +64,23 @@ func (s *server) start(ctx context.Context, version string) error {
 	}
 	s.logger.Info("serving", "nats_url", s.bridge.ClientURL(), "http_url", s.httpURL(), "root", s.config.root, "logs", s.logNames())
 	return nil
+}
+
+// checkListen makes sure that the embedded server will have its address: who
+// learns later that it is taken has made a root meanwhile.
+func (s *server) checkListen() error {
+	if len(s.config.bridge.URLs) > 0 {
+		return nil
+	}
+	address := s.config.bridge.Listen
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen for NATS on %s: the address is in use; choose another --listen, port 0 picks a free one", address)
+	}
+	if err != nil {
+		return fmt.Errorf("listen for NATS on %s (choose another with --listen): %w", address, err)
+	}
+	return listener.Close()
 }
 
 // openEngine recovers all logs: those that are fed, with their options, and
