@@ -101,7 +101,7 @@ func advisoryOfEngine(e *engine.Event) advisory {
 	if e.Backpressure != 0 {
 		a.Backpressure = e.Backpressure.String()
 	}
-	if strings.HasSuffix(string(e.Kind), "_failed") || e.Kind == engine.EventSegmentQuarantined && e.Tier != "" {
+	if strings.HasSuffix(string(e.Kind), "_failed") || e.Kind == engine.EventLogUploadsStopped || e.Kind == engine.EventSegmentQuarantined && e.Tier != "" {
 		code := uint32(e.Reason)
 		a.Reason, a.ReasonCode = e.Reason.String(), &code
 	}

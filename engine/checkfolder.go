@@ -40,6 +40,9 @@ func (l *logChecker) checkFolder() error {
 		}
 	}
 	l.checkEpochs(&epochs)
+	if err := l.checkOwner(epochs.last); err != nil {
+		return err
+	}
 	if !identity {
 		if l.found.Copies[manifest.TierCold] > 0 {
 			l.damaged(Finding{
@@ -130,15 +133,6 @@ func (l *logChecker) checkEpochs(epochs *epochRange) {
 		l.damaged(Finding{
 			Kind: FoundMissing, Part: PartBucket, Path: path,
 			Reason: "no owner claims the epochs " + strings.Join(epochs.gaps, ", ") + " although later ones are claimed: a stale owner of the one before is not kept out",
-		})
-	}
-	if l.logFiles == nil {
-		return
-	}
-	if own := l.state.Log().Epoch; epochs.last > own && own > 0 {
-		l.note(Finding{
-			Kind: FoundUnknown, Part: PartBucket, Path: path,
-			Reason: fmt.Sprintf("epoch %d is claimed, the manifest knows up to %d: another root may own this log now", epochs.last, own),
 		})
 	}
 }

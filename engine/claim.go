@@ -49,6 +49,18 @@ func (l *Log) writeClaims(known claimFile) error {
 	return writeJSON(l.engine.opts.FS, l.claimPath(), known)
 }
 
+// ownerNameBytesMax keeps a claim short, whatever the root is called.
+const ownerNameBytesMax = 512
+
+// ownerName tells this root from a copy of it, which has the same node id.
+func (e *Engine) ownerName() string {
+	name := e.opts.Owner
+	if name == "" {
+		name = e.dir
+	}
+	return fmt.Sprintf("%.*s (node %s)", ownerNameBytesMax, name, e.root.NodeID)
+}
+
 // claimUpTo claims an epoch and those below it that owners took who never put
 // anything: claims have no gap, so that a stale owner finds the one after its
 // own. The last claim before must be this root's.
@@ -68,7 +80,7 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 	if highest > 0 {
 		first = min(highest+1, epoch)
 	}
-	owner := bucket.Owner{Name: l.engine.root.NodeID, Token: l.engine.token}
+	owner := bucket.Owner{Name: l.engine.ownerName(), Token: l.engine.token}
 	for next := first; next <= epoch; next++ {
 		known.Intended = madeClaim{Epoch: next, Token: owner.Token}
 		if err := l.writeClaims(known); err != nil {
@@ -97,7 +109,7 @@ func (l *Log) checkOwnClaim(ctx context.Context, known claimFile, highest uint64
 			continue
 		}
 		// A claim of the same token is found again; one of another is fenced.
-		owner := bucket.Owner{Name: l.engine.root.NodeID, Token: own.Token}
+		owner := bucket.Owner{Name: l.engine.ownerName(), Token: own.Token}
 		if err := l.folder.Claim(ctx, highest, owner); err != nil {
 			return known, err
 		}

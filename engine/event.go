@@ -18,6 +18,7 @@ const (
 	EventSegmentEvicted      EventKind = "segment_evicted"
 	EventSegmentWarmFailed   EventKind = "segment_warmed_failed"
 	EventSegmentUploadFailed EventKind = "segment_uploaded_failed"
+	EventLogUploadsStopped   EventKind = "log_uploads_stopped"
 	EventBackpressureEntered EventKind = "backpressure_entered"
 	EventBackpressureCleared EventKind = "backpressure_cleared"
 )

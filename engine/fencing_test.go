@@ -48,6 +48,14 @@ func wantFenced(t *testing.T, r *tieredRoot, err error) {
 	if !errors.Is(err, ErrUploadsStopped) || !errors.Is(err, bucket.ErrFenced) {
 		t.Fatalf("got %v", err)
 	}
+	for _, part := range []string{"is claimed by", "no place but this root", "stop one of the two"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	if stopped := r.events.of(EventLogUploadsStopped); len(stopped) == 0 || stopped[0].Reason != manifest.ReasonFenced || !errors.Is(stopped[0].Err, ErrUploadsStopped) {
+		t.Errorf("told %+v", stopped)
+	}
 	failed := r.events.of(EventSegmentUploadFailed)
 	if len(failed) == 0 || failed[len(failed)-1].Reason != manifest.ReasonFenced || !errors.Is(failed[len(failed)-1].Err, bucket.ErrFenced) {
 		t.Errorf("told %+v", failed)

@@ -26,6 +26,9 @@ type Options struct {
 	// Bucket is the URL of the cold tier: file:///directory, mem://name. "": there
 	// is none, and nothing leaves the local disk.
 	Bucket string
+	// Owner says, for people, who opens the root: it stands in the claims that
+	// other owners of its logs read. Default: the root's directory.
+	Owner string
 	// ProbeBucket makes Open find out whether the bucket takes uploads, and refuse
 	// one that never will with ErrBucketRefused. That is a request or two, and up
 	// to 5 seconds if the bucket does not answer. Without it the first upload

@@ -163,35 +163,9 @@ func (l *Log) uploadFailed(ctx context.Context, entry *manifest.Segment, key str
 	}
 	l.noteBadSource(l.segmentByID(entry.ID), cause)
 	failure := fmt.Errorf("upload segment %d: %w", entry.ID, cause)
-	if errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject) {
+	if stopsUploads(cause) {
 		failure = l.stopUploads(failure)
 	}
 	l.emit(Event{Kind: EventSegmentUploadFailed, Segment: entry.ID, Reason: reason, Err: failure})
 	return failure
-}
-
-// stopUploads ends the uploads of the log until it is opened again, and the
-// waits for the cold level with them. The first cause stays.
-func (l *Log) stopUploads(cause error) error {
-	l.mu.Lock()
-	first := l.mu.uploadStop == nil
-	if first {
-		l.mu.uploadStop = fmt.Errorf("%w: log %s: %w", ErrUploadsStopped, l.name, cause)
-	}
-	stopped := l.mu.uploadStop
-	follow := l.takeFollowLocked(Cold)
-	l.mu.Unlock()
-	closeAll(follow)
-	if first {
-		l.engine.opts.Logger.Error("uploads_stopped", "group", "aof2.tier2", "log", l.name, "error", cause)
-	}
-	return stopped
-}
-
-// uploadsStopped is why nothing of the log is uploaded any more, nil while it
-// is.
-func (l *Log) uploadsStopped() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.uploadStop
 }

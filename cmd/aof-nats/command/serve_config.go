@@ -3,6 +3,8 @@ package command
 import (
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -46,7 +48,7 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 		}
 	}
 	c.engine.HotBytesMax, c.engine.WarmBytesMax, c.engine.Bucket = int64(f.hotBytes), int64(f.warmBytes), f.bucket
-	c.engine.ProbeBucket = true
+	c.engine.ProbeBucket, c.engine.Owner = true, ownerOf(f.root)
 	if err := engine.CheckBucket(f.bucket); f.bucket != "" && err != nil {
 		return nil, usagef("--bucket: %w", err)
 	}
@@ -58,6 +60,18 @@ func (f *serveFlags) config(getenv func(string) string) (*serveConfig, error) {
 		return nil, err
 	}
 	return c, f.addLogs(&c.bridge)
+}
+
+// ownerOf says where a root is, for who reads its claims elsewhere.
+func ownerOf(root string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	if absolute, err := filepath.Abs(root); err == nil {
+		root = absolute
+	}
+	return host + ":" + root
 }
 
 // addServers sets the servers elsewhere and how to log in there.

@@ -53,7 +53,7 @@ func (e *FencedError) Error() string {
 	if e.Holder.Token != "" {
 		holder = fmt.Sprintf("%q since %s", e.Holder.Name, e.Claimed.Format(time.RFC3339))
 	}
-	return fmt.Sprintf("%v: epoch %d of %s is claimed by %s; this owner must stop", ErrFenced, e.Epoch, e.Folder, holder)
+	return fmt.Sprintf("%v: epoch %d of %s is claimed by %s", ErrFenced, e.Epoch, e.Folder, holder)
 }
 
 // Is matches ErrFenced.
@@ -82,7 +82,7 @@ func (f *Folder) Claim(ctx context.Context, epoch uint64, owner Owner) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	held, err := f.holder(ctx, epoch)
+	held, err := f.Holder(ctx, epoch)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (f *Folder) Superseded(ctx context.Context, epoch uint64) error {
 	if epoch == math.MaxUint64 {
 		return nil // there is no next one
 	}
-	held, err := f.holder(ctx, epoch+1)
+	held, err := f.Holder(ctx, epoch+1)
 	switch {
 	case errors.Is(err, ErrMissing):
 		return nil
@@ -110,8 +110,9 @@ func (f *Folder) Superseded(ctx context.Context, epoch uint64) error {
 	}
 }
 
-// holder reads a claim. One that cannot be read is still a claim.
-func (f *Folder) holder(ctx context.Context, epoch uint64) (*FencedError, error) {
+// Holder reads the claim of an epoch; the error matches ErrMissing if there is
+// none. One that cannot be read is still a claim.
+func (f *Folder) Holder(ctx context.Context, epoch uint64) (*FencedError, error) {
 	held := &FencedError{Folder: f.prefix, Epoch: epoch}
 	body, err := f.ReadAll(ctx, EpochKey(epoch), claimBytesMax)
 	if errors.Is(err, ErrTooLarge) {
