@@ -92,7 +92,7 @@ func (l *Log) refreshFromBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state := l.journal.state()
+	state := l.stateFor(keys)
 	var fresh []listedObject
 	for _, listed := range keys {
 		if entry := state.Segment(listed.ID); entry == nil || entry.Cold.Key != listed.String() {
@@ -132,7 +132,7 @@ type listedObject struct {
 
 // listObjects returns the newest generation of each segment, in order.
 func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
-	newest := make(map[uint64]listedObject)
+	var objects []listedObject
 	for listed, err := range l.folder.List(ctx, bucket.SegmentsPrefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list objects: %w", err)
@@ -141,8 +141,16 @@ func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
 		if !ok || key.Dictionary {
 			continue
 		}
-		if other, twice := newest[key.ID]; !twice || key.Generation > other.Generation {
-			newest[key.ID] = listedObject{SegmentKey: key, bytes: listed.Bytes}
+		objects = append(objects, listedObject{SegmentKey: key, bytes: listed.Bytes})
+	}
+	objects, err := l.dropSuperseded(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	newest := make(map[uint64]listedObject)
+	for _, listed := range objects {
+		if other, twice := newest[listed.ID]; !twice || listed.Generation > other.Generation {
+			newest[listed.ID] = listed
 		}
 	}
 	keys := make([]listedObject, 0, len(newest))
@@ -209,7 +217,7 @@ func (l *Log) coldSegments(keys []listedObject) []*segmentFile {
 		listed := &keys[i]
 		entry := state.Segment(listed.ID)
 		s := known[listed.ID]
-		if s == nil || s.lost != "" && entry != nil {
+		if s == nil || entry != nil && (s.lost != "" || s.baseSeq() != entry.BaseSeq || s.lastSeq.Load() != entry.LastSeq) {
 			s = l.coldSegment(listed, entry)
 		}
 		list = append(list, s)

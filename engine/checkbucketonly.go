@@ -48,6 +48,9 @@ func (c *checker) checkBareFolder(folder string) (err error) {
 	if err != nil || c.bucketGone {
 		return err
 	}
+	if objects, err = l.noteSuperseded(objects); err != nil {
+		return l.loseFolder(err)
+	}
 	for len(objects) > 0 {
 		count := 1
 		for count < len(objects) && objects[count].ID == objects[0].ID {
@@ -96,6 +99,23 @@ func (l *logChecker) listFolder() (objects []listedObject, err error) {
 		err = l.checkStoredIdentity()
 	}
 	return objects, err
+}
+
+// noteSuperseded leaves out what an owner put that had been overtaken.
+func (l *logChecker) noteSuperseded(objects []listedObject) ([]listedObject, error) {
+	superseded, err := findSuperseded(l.ctx, l.folder, l.id, objects)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(objects, func(listed listedObject) bool {
+		by, is := superseded[keySpan(listed.SegmentKey)]
+		if is {
+			l.note(Finding{
+				Kind: FoundUnknown, Part: PartBucket, Segment: listed.ID, Path: l.folder.Name() + "/" + listed.String(), Bytes: listed.bytes, Reason: by.String(),
+			})
+		}
+		return is
+	}), nil
 }
 
 // checkGenerations checks the objects of one segment. The newest that verifies

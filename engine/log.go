@@ -59,8 +59,10 @@ type Log struct {
 
 	// emitting is held while OnEvent runs.
 	emitting sync.Mutex
-	// refreshing is held while a read-only log looks at its files again.
+	// refreshing is held while a read-only log looks at its files again. It guards
+	// superseded, the keys in a bucket that were told not to be part of the log.
 	refreshing sync.Mutex
+	superseded map[string]bool
 
 	mu struct {
 		sync.Mutex
