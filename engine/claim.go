@@ -18,11 +18,13 @@ import (
 const claimFileName = "claim.json"
 
 // claimFile is what a root knows of its claims: the last one that the bucket
-// confirmed, and one that may have been made.
+// confirmed, one that may have been made, and the last after which the bucket was
+// found to hold nothing that this root has not.
 type claimFile struct {
 	FormatVersion int       `json:"format_version"`
 	Made          madeClaim `json:"made"`
 	Intended      madeClaim `json:"intended"`
+	CheckedEpoch  uint64    `json:"checked_epoch"`
 }
 
 // madeClaim is an epoch, 0 for none, and the token that it was claimed with.
@@ -79,6 +81,10 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 	first := epoch
 	if highest > 0 {
 		first = min(highest+1, epoch)
+		// Before the claim too, which would fence the root that has more.
+		if err := l.checkDivergence(ctx, known.CheckedEpoch); err != nil {
+			return err
+		}
 	}
 	owner := bucket.Owner{Name: l.engine.ownerName(), Token: l.engine.token}
 	for next := first; next <= epoch; next++ {
@@ -91,7 +97,12 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 		}
 		known.Made = known.Intended
 	}
-	known.Intended = madeClaim{}
+	if highest > 0 {
+		if err := l.checkDivergence(ctx, known.CheckedEpoch); err != nil {
+			return err
+		}
+	}
+	known.Intended, known.CheckedEpoch = madeClaim{}, epoch
 	if err := l.writeClaims(known); err != nil {
 		return err
 	}

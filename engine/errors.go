@@ -48,9 +48,9 @@ var (
 	// The error says which. Mend the bucket, or open without it.
 	ErrBucketRefused = errors.New("engine: the bucket cannot be the cold tier")
 	// ErrUploadsStopped: nothing of the log goes to the bucket any more, because
-	// another owner has claimed it there or has put another object where one of
-	// this log belongs. Appends and reads go on locally; the error says what was
-	// found. Find the other owner, and open the log again.
+	// another owner has claimed it there, has put another object where one of this
+	// log belongs, or has put records that this root has not. Appends and reads go
+	// on locally; the error says what was found and what to do.
 	ErrUploadsStopped = errors.New("engine: uploads of the log have stopped")
 	// ErrUnsupported: the configuration cannot give what was asked for, such
 	// as the cold level without a bucket.

@@ -36,7 +36,7 @@ func (e *stoppedError) Unwrap() error { return e.cause }
 
 // stopsUploads reports whether a failure of an upload ends all of them.
 func stopsUploads(cause error) bool {
-	return errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject)
+	return errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject) || errors.Is(cause, errOtherRecords)
 }
 
 // stopUploads ends the uploads of the log until it is opened again, and the
