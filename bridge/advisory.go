@@ -101,7 +101,8 @@ func advisoryOfEngine(e *engine.Event) advisory {
 	if e.Backpressure != 0 {
 		a.Backpressure = e.Backpressure.String()
 	}
-	if strings.HasSuffix(string(e.Kind), "_failed") || e.Kind == engine.EventLogUploadsStopped || e.Kind == engine.EventSegmentQuarantined && e.Tier != "" {
+	badCopy := e.Kind == engine.EventSegmentSuspected || e.Kind == engine.EventSegmentQuarantined && e.Tier != ""
+	if strings.HasSuffix(string(e.Kind), "_failed") || e.Kind == engine.EventLogUploadsStopped || badCopy {
 		code := uint32(e.Reason)
 		a.Reason, a.ReasonCode = e.Reason.String(), &code
 	}

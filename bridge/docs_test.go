@@ -132,7 +132,7 @@ func TestContractNamesEveryMetricHeaderAndEventOfReaders(t *testing.T) {
 	}
 	for _, kind := range []engine.EventKind{
 		engine.EventLogCreated, engine.EventLogRecovered, engine.EventLogPoisoned, engine.EventSegmentOpened, engine.EventSegmentSealed,
-		engine.EventSegmentQuarantined, engine.EventBackpressureEntered, engine.EventBackpressureCleared,
+		engine.EventSegmentQuarantined, engine.EventSegmentSuspected, engine.EventSegmentVerified, engine.EventBackpressureEntered, engine.EventBackpressureCleared,
 	} {
 		names = append(names, string(kind))
 	}

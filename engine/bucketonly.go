@@ -113,7 +113,7 @@ func (l *Log) refreshFromBucket(ctx context.Context) error {
 		}
 		state = next
 		if s := l.segmentByID(fresh[i].ID); s != nil {
-			s.trust(manifest.TierCold) // a new generation replaces the one that was found damaged
+			s.doubt.trust(manifest.TierCold) // a new generation replaces the one that was found damaged
 		}
 	}
 	l.journal.published.Store(state)

@@ -79,6 +79,7 @@ func (s *segmentCheck) check() error {
 			return err
 		}
 		s.settle()
+		s.noteMarks()
 		if len(s.damage) == 0 || try == checkTries || try > 1 && sameFindings(s.damage, before) {
 			return nil
 		}
@@ -235,6 +236,23 @@ func (s *segmentCheck) settleLoss(f *Finding) {
 		if !f.RepairUnread {
 			return
 		}
+	}
+	if only := s.entry != nil && s.entry.Sealed && s.entry.Resident == manifest.TierSet(0).With(manifest.TierHot); only && f.Cost == CostLost {
+		f.Reason += "; it is the only copy: the segment stays hot, and nothing from it on becomes cold, until it is mended"
+	}
+}
+
+// noteMarks notes copies that the manifest has as bad and in which nothing is.
+func (s *segmentCheck) noteMarks() {
+	if s.entry == nil {
+		return
+	}
+	for _, mark := range s.entry.Marks {
+		t := mark.Tier
+		if !s.usable.Has(t) || s.unread.Has(t) || slices.ContainsFunc(s.damage, func(f Finding) bool { return f.Part == partOf(t) }) {
+			continue
+		}
+		s.note(FoundPending, t, s.log.paths.dir, "the manifest has the "+t.String()+" copy as bad and it verifies: it counts again when no other copy is good")
 	}
 }
 

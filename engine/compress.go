@@ -37,7 +37,7 @@ func (l *Log) compress(ctx context.Context, id uint64, attempt int) error {
 	}
 	s := l.segmentByID(id)
 	l.holdWarm(s, info.Bytes)
-	s.trust(manifest.TierWarm)
+	s.doubt.trust(manifest.TierWarm)
 	l.emit(Event{
 		Kind: EventSegmentWarmed, Segment: id, FirstSeq: entry.FirstSeq, LastSeq: entry.LastSeq, Bytes: info.Bytes,
 	})

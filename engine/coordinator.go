@@ -27,6 +27,7 @@ type coordinator struct {
 		started  map[uint64]map[planner.Kind]int64 // by log id: when a move last started
 		outage   outage
 		counts   map[MoveKind]MoveCounts
+		doubtful []planner.Action // verifications that are due, as of the last plan
 	}
 }
 
@@ -145,13 +146,16 @@ func (c *coordinator) end(action planner.Action, err error) {
 		c.endOutageLocked() // by what the bucket has answered
 	case err != nil:
 		c.countLocked(action.Kind, true)
-		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", action.Kind.String(), "segment", action.Segment, "error", err)
+		c.engine.opts.Logger.Warn("tier_move_failed", "group", "aof2.tiered", "move", string(moveKinds[action.Kind]), "segment", action.Segment, "error", err)
 		if failures == nil {
 			failures = make(map[planner.Kind]planner.Failure)
 			c.mu.failures[key] = failures
 		}
 		attempt := failures[action.Kind].Attempt + 1
 		wait := planner.Backoff(attempt, c.engine.uniform)
+		if action.Kind == moveVerify && isBadCopy(err) {
+			wait = verifyWait(attempt)
+		}
 		failures[action.Kind] = planner.Failure{Attempt: attempt, NotBeforeNs: now.Add(wait).UnixNano()}
 		if action.Kind == planner.Upload && isOutage(err) {
 			c.mu.outage.begin(now, err, c.engine.uniform)
@@ -221,8 +225,9 @@ func (c *coordinator) forget(log *Log) {
 	delete(c.mu.started, log.id)
 }
 
-// reportDamage notes a copy that a reader found damaged, so that nothing counts
-// on it any more.
+// reportDamage notes a copy that a reader found damaged. Where another copy is
+// good, nothing counts on this one any more. The last one that was believed to be
+// good stays in the manifest as it is: it is read again.
 func (c *coordinator) reportDamage(log *Log, s *segmentFile, t manifest.Tier, cause error) {
 	entry := log.entryOf(s)
 	if log.engine.readOnly || entry == nil || !entry.Sealed || entry.Quarantined.Has(t) || !log.holdForMove() {
@@ -233,6 +238,11 @@ func (c *coordinator) reportDamage(log *Log, s *segmentFile, t manifest.Tier, ca
 		quarantined := &manifest.SegmentQuarantined{Tier: t, Reason: reasonOfDamage(cause)}
 		if !log.isResident(s, t) {
 			return // evicted meanwhile
+		}
+		if trusted(s, log.entryOf(s)) == 0 {
+			log.emit(Event{Kind: EventSegmentSuspected, Segment: s.id(), Tier: t.String(), Reason: quarantined.Reason, Err: cause})
+			c.poke() // it is verified
+			return
 		}
 		if log.noteMove(manifest.Record{SegmentID: s.id(), Payload: quarantined}) == nil {
 			c.poke() // it may be made anew from another copy

@@ -27,19 +27,34 @@ func (c *coordinator) plan(now time.Time) []planner.Action {
 	if c.mu.outage.attempts > 0 {
 		state.Free[planner.Upload] = max(0, 1-c.mu.running[planner.Upload]) // one finds out for all
 	}
+	c.mu.doubtful = c.mu.doubtful[:0]
 	for _, log := range logs {
 		if segments := c.segmentsLocked(log); len(segments) > 0 {
 			shown := planner.Log{ID: log.id, Segments: segments}
 			for kind, at := range c.mu.started[log.id] {
-				shown.StartedNs[kind] = at
+				if int(kind) < len(shown.StartedNs) {
+					shown.StartedNs[kind] = at
+				}
 			}
 			state.Logs = append(state.Logs, shown)
 		}
 	}
-	return planner.Plan(now.UnixNano(), &state, c.engine.budgets)
+	return append(planner.Plan(now.UnixNano(), &state, c.engine.budgets), c.verificationsLocked(now)...)
 }
 
-// segmentsLocked shows the sealed segments of a log that have a local copy.
+// verificationsLocked are the verifications to start now: one at a time.
+func (c *coordinator) verificationsLocked(now time.Time) []planner.Action {
+	for i, action := range c.mu.doubtful {
+		failure := c.mu.failures[moveKey{action.LogID, action.Segment}][moveVerify]
+		if c.mu.running[moveVerify] == 0 && failure.NotBeforeNs <= now.UnixNano() {
+			return c.mu.doubtful[i : i+1]
+		}
+	}
+	return nil
+}
+
+// segmentsLocked shows the sealed segments of a log that have a local copy, and
+// notes those that have no good copy.
 func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 	if log.failed() || log.closed() {
 		return nil
@@ -48,14 +63,22 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 	var segments []planner.Segment
 	for _, s := range *log.segments.Load() {
 		entry := state.Segment(s.id())
-		if entry == nil || !entry.Sealed || entry.Resident.Without(manifest.TierCold) == 0 || s.seal.Load() == nil {
+		if entry == nil || !entry.Sealed || s.seal.Load() == nil {
 			continue
 		}
 		key := moveKey{log.id, s.id()}
+		if isDoubtful(s, entry) && c.mu.moving[key] == planner.None {
+			c.mu.doubtful = append(c.mu.doubtful, planner.Action{Kind: moveVerify, LogID: log.id, Segment: s.id()})
+		}
+		if entry.Resident.Without(manifest.TierCold) == 0 {
+			continue
+		}
 		shown := planner.Segment{ID: s.id(), SealedNs: entry.SealedNs, AccessedNs: s.lastRead.Load(), Moving: c.mu.moving[key]}
 		shown.Copies = copiesOf(s, entry)
 		for kind, failure := range c.mu.failures[key] {
-			shown.Failures[kind] = failure
+			if int(kind) < len(shown.Failures) {
+				shown.Failures[kind] = failure
+			}
 		}
 		if stopped {
 			shown.Failures[planner.Upload].NotBeforeNs = math.MaxInt64
@@ -68,7 +91,7 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 // copiesOf shows the copies of a segment. One that does not verify takes space
 // and does not count.
 func copiesOf(s *segmentFile, entry *manifest.Segment) (copies [3]planner.Copy) {
-	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
+	good := trusted(s, entry)
 	if entry.Resident.Has(manifest.TierHot) {
 		copies[planner.Hot] = planner.Copy{Bytes: s.bytes.Load(), Verified: good.Has(manifest.TierHot), Pins: s.hotPins()}
 	}

@@ -152,7 +152,7 @@ func TestDamageToACopyIsReadAroundOrNamed(t *testing.T) {
 				} else {
 					wantLost(t, r, p.first, p.last)
 				}
-				wantQuarantined(t, r, in)
+				wantToldBad(t, r, in, others)
 				wantNotCounted(t, r, in, others)
 			})
 		}
@@ -188,20 +188,28 @@ func wantLost(t *testing.T, r *tieredRoot, first, last uint64) {
 	}
 }
 
-// wantQuarantined checks that the damage is recorded and told, once.
-func wantQuarantined(t *testing.T, r *tieredRoot, in manifest.Tier) {
+// wantToldBad checks that the damage is told, once, and that the manifest has it
+// where another copy is good, and only there.
+func wantToldBad(t *testing.T, r *tieredRoot, in manifest.Tier, others manifest.TierSet) {
 	t.Helper()
-	if entry := r.entry(1); !entry.Quarantined.Has(in) || entry.GoodCopies().Has(in) {
-		t.Errorf("quarantined are %v", entry.Quarantined)
+	kind := EventSegmentQuarantined
+	if others == 0 {
+		kind = EventSegmentSuspected
+	}
+	if entry := r.entry(1); entry.Quarantined.Has(in) != (others != 0) || trusted(r.log.segmentByID(1), entry).Has(in) {
+		t.Errorf("quarantined are %v, in doubt %v", entry.Quarantined, r.log.segmentByID(1).doubt.copies())
 	}
 	told := 0
-	for _, event := range r.events.of(EventSegmentQuarantined) {
+	for _, event := range r.events.of(EventSegmentQuarantined, EventSegmentSuspected) {
+		if event.Kind != kind {
+			t.Errorf("told %+v", event)
+		}
 		if event.Segment == 1 && event.Tier == in.String() && event.Err != nil && event.Reason != manifest.ReasonTransient {
 			told++
 		}
 	}
 	if told != 1 {
-		t.Errorf("told %d times: %+v", told, r.events.of(EventSegmentQuarantined))
+		t.Errorf("told %d times: %+v", told, r.events.of(kind))
 	}
 }
 
@@ -230,7 +238,7 @@ func wantNotCounted(t *testing.T, r *tieredRoot, bad manifest.Tier, others manif
 	if others.Has(manifest.TierHot) && !after.GoodCopies().Has(manifest.TierCold) && !after.GoodCopies().Has(manifest.TierWarm) {
 		t.Errorf("good copies are %v", after.GoodCopies())
 	}
-	if others == 0 && after.GoodCopies() != 0 {
+	if others == 0 && (trusted(r.log.segmentByID(1), after) != 0 || after.Resident != tierSet(bad)) {
 		t.Errorf("a damaged %s copy was made into %v", bad, after.GoodCopies())
 	}
 }
@@ -288,8 +296,8 @@ func TestACopyThatWasEvictedMeanwhileIsNotDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.log.segmentByID(1)
-	if r.log.noteBadCopy(s, manifest.TierWarm, &tier.CorruptError{Where: "frame", Err: errIO}) || s.suspect.Load() != 0 || len(r.events.of(EventSegmentQuarantined)) != 0 {
-		t.Errorf("suspects %v, events %+v", s.suspect.Load(), r.events.of(EventSegmentQuarantined))
+	if r.log.noteBadCopy(s, manifest.TierWarm, &tier.CorruptError{Where: "frame", Err: errIO}) || s.doubt.copies() != 0 || len(r.events.of(EventSegmentQuarantined)) != 0 {
+		t.Errorf("suspects %v, events %+v", s.doubt.copies(), r.events.of(EventSegmentQuarantined))
 	}
 }
 
@@ -300,14 +308,11 @@ func TestADamagedHotFileIsNotCompressed(t *testing.T) {
 	if err := r.do(planner.Compress, 1); !errors.Is(err, tier.ErrCorrupt) {
 		t.Fatalf("compress: %v", err)
 	}
-	wantQuarantined(t, r, manifest.TierHot)
+	wantToldBad(t, r, manifest.TierHot, 0)
 	if failed := r.events.of(EventSegmentWarmFailed); len(failed) != 1 || failed[0].Reason != manifest.ReasonCodec {
 		t.Errorf("told %+v", failed)
 	}
-	if r.entry(1).GoodCopies() != 0 {
-		t.Errorf("good copies %v", r.entry(1).GoodCopies())
-	}
-	if actions := r.engine.coordinator.plan(r.engine.opts.Now()); slices.ContainsFunc(actions, func(a planner.Action) bool { return a.Segment == 1 }) {
+	if actions := r.engine.coordinator.plan(r.engine.opts.Now()); slices.ContainsFunc(actions, func(a planner.Action) bool { return a.Segment == 1 && a.Kind != moveVerify }) {
 		t.Errorf("planned %+v", actions)
 	}
 	wantLost(t, r, 300, 300)

@@ -13,6 +13,8 @@ const (
 	EventSegmentOpened       EventKind = "segment_opened"
 	EventSegmentSealed       EventKind = "segment_sealed"
 	EventSegmentQuarantined  EventKind = "segment_quarantined"
+	EventSegmentSuspected    EventKind = "segment_suspected"
+	EventSegmentVerified     EventKind = "segment_verified"
 	EventSegmentWarmed       EventKind = "segment_warmed"
 	EventSegmentUploaded     EventKind = "segment_uploaded"
 	EventSegmentEvicted      EventKind = "segment_evicted"

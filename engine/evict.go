@@ -54,8 +54,7 @@ func (l *Log) evictWarm(id uint64) error {
 // evict records that a local copy goes. The manifest refuses it for the last
 // good one.
 func (l *Log) evict(id uint64, t manifest.Tier, bytes int64) error {
-	suspect := manifest.TierSet(l.segmentByID(id).suspect.Load())
-	if l.journal.state().Segment(id).GoodCopies().Without(t)&^suspect == 0 {
+	if trusted(l.segmentByID(id), l.journal.state().Segment(id)).Without(t) == 0 {
 		// A reader found the other copy damaged, which is not recorded yet.
 		return fmt.Errorf("evict segment %d from %s: %w", id, t, errLastCopy)
 	}

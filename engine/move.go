@@ -27,6 +27,8 @@ func (l *Log) move(action planner.Action, attempt int) error {
 		return l.evictHot(action.Segment)
 	case planner.EvictWarm:
 		return l.evictWarm(action.Segment)
+	case moveVerify:
+		return l.verify(l.moving, action.Segment)
 	}
 	return fmt.Errorf("%w: move %s", ErrUnsupported, action.Kind)
 }

@@ -21,6 +21,7 @@ func (r *Reader) loadFrame(ctx context.Context) (moved bool, err error) {
 	frame, err := r.object.ReadFrame(ctx, number)
 	if err == nil {
 		r.bytes, r.start = frame.Bytes, frame.Start
+		r.seg.doubt.settle(r.tier, number)
 		return false, nil
 	}
 	s, offset := r.seg, r.offset

@@ -19,7 +19,7 @@ func (r *recovery) reconcileCopies() error {
 	if err != nil {
 		return err
 	}
-	var gone []manifest.Record
+	var gone goneCopies
 	for _, found := range r.found {
 		entry := found.entry
 		if entry == nil || !entry.Sealed {
@@ -30,7 +30,7 @@ func (r *recovery) reconcileCopies() error {
 			if bytes, there := warm[name]; there && bytes == int64(entry.Warm.ObjectBytes) {
 				r.log.holdWarm(found.file, bytes)
 			} else {
-				gone = appendGone(gone, entry, manifest.TierWarm)
+				gone.add(found, manifest.TierWarm)
 			}
 			delete(warm, name)
 		} else if _, there := warm[name]; there {
@@ -42,39 +42,54 @@ func (r *recovery) reconcileCopies() error {
 			delete(warm, name)
 		}
 		if entry.Resident.Has(manifest.TierHot) && found.file.mapped.evicted {
-			gone = appendGone(gone, entry, manifest.TierHot)
+			gone.add(found, manifest.TierHot)
 		}
 	}
-	if len(gone) > 0 {
-		if err := r.log.journal.record(gone...); err != nil {
-			return fmt.Errorf("record missing copies: %w", err)
-		}
-		r.tellGone(gone)
+	if err := r.recordGone(&gone); err != nil {
+		return err
 	}
 	return r.quarantineWarm(warm)
 }
 
-// tellGone tells of copies that are recorded as lost.
-func (r *recovery) tellGone(gone []manifest.Record) {
-	for _, record := range gone {
-		mark, ok := record.Payload.(*manifest.SegmentQuarantined)
-		if !ok {
-			continue
-		}
-		r.log.emit(Event{
-			Kind: EventSegmentQuarantined, Segment: record.SegmentID, Tier: mark.Tier.String(), Reason: mark.Reason,
-			Err: fmt.Errorf("%w: the %s copy is missing", ErrDamaged, mark.Tier),
-		})
-	}
+// goneCopies are copies that the manifest counts on and that are not there.
+// Where another copy is good, that is recorded; the last one that was believed to
+// be good is only told of: it may be back at the next open.
+type goneCopies struct {
+	records []manifest.Record
+	events  []Event
 }
 
-func appendGone(records []manifest.Record, entry *manifest.Segment, t manifest.Tier) []manifest.Record {
+func (g *goneCopies) add(found *foundSegment, t manifest.Tier) {
+	entry := found.entry
 	if entry.Quarantined.Has(t) {
-		return records
+		return
 	}
-	return append(records, manifest.Record{
-		SegmentID: entry.ID, Payload: &manifest.SegmentQuarantined{Tier: t, Reason: manifest.ReasonObjectMissing},
-	})
+	event := Event{
+		Kind: EventSegmentQuarantined, Segment: entry.ID, Tier: t.String(), Reason: manifest.ReasonObjectMissing,
+		Err: fmt.Errorf("%w: the %s copy is missing", ErrDamaged, t),
+	}
+	found.file.doubt.note(t, event.Err)
+	if trusted(found.file, entry) == 0 {
+		event.Kind = EventSegmentSuspected
+	} else {
+		g.records = append(g.records, manifest.Record{
+			SegmentID: entry.ID, Payload: &manifest.SegmentQuarantined{Tier: t, Reason: event.Reason},
+		})
+	}
+	g.events = append(g.events, event)
+}
+
+// recordGone records and tells what is gone.
+func (r *recovery) recordGone(gone *goneCopies) error {
+	if len(gone.records) > 0 {
+		if err := r.log.journal.record(gone.records...); err != nil {
+			return fmt.Errorf("record missing copies: %w", err)
+		}
+	}
+	for _, event := range gone.events {
+		r.log.emit(event)
+	}
+	return nil
 }
 
 // listWarm returns the lengths of the warm files by name, and sweeps those that

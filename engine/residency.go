@@ -21,6 +21,11 @@ var errNotHot = errors.New("engine: the segment is not in the hot tier")
 // entryOf is what the manifest says of a segment, nil if nothing.
 func (l *Log) entryOf(s *segmentFile) *manifest.Segment { return l.journal.state().Segment(s.id()) }
 
+// trusted are the copies of a segment that are believed to be good.
+func trusted(s *segmentFile, entry *manifest.Segment) manifest.TierSet {
+	return entry.GoodCopies() &^ s.doubt.copies()
+}
+
 // copies are the tiers to read a segment from: the nearest first, those whose
 // copy is believed to be damaged last, for what only they may still have.
 func (l *Log) copies(s *segmentFile) []manifest.Tier {
@@ -28,7 +33,7 @@ func (l *Log) copies(s *segmentFile) []manifest.Tier {
 	if entry == nil || !entry.Sealed {
 		return []manifest.Tier{manifest.TierHot}
 	}
-	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
+	good := trusted(s, entry)
 	var tiers []manifest.Tier
 	for _, set := range []manifest.TierSet{good, entry.Resident &^ good} {
 		for _, t := range []manifest.Tier{manifest.TierHot, manifest.TierWarm, manifest.TierCold} {
@@ -57,6 +62,7 @@ func (l *Log) openObjectIn(ctx context.Context, s *segmentFile, t manifest.Tier)
 		return nil, err
 	}
 	l.engine.objects.put(key, object)
+	s.doubt.settle(t, placeWhole)
 	return object, nil
 }
 
@@ -109,14 +115,8 @@ func (l *Log) noteBadCopy(s *segmentFile, t manifest.Tier, err error) bool {
 	if !l.isResident(s, t) {
 		return false
 	}
-	for {
-		old := s.suspect.Load()
-		if manifest.TierSet(old).Has(t) {
-			return true
-		}
-		if s.suspect.CompareAndSwap(old, uint32(manifest.TierSet(old).With(t))) {
-			break
-		}
+	if !s.doubt.note(t, err) {
+		return true
 	}
 	l.engine.opts.Logger.Error("copy_damaged", "group", "aof2.tiered", "log", l.name, "segment", s.id(), "tier", t.String(), "error", err)
 	l.engine.coordinator.reportDamage(l, s, t, err)

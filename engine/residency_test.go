@@ -45,7 +45,7 @@ func TestTheLastGoodCopyIsNotEvicted(t *testing.T) {
 	r.open(t)
 	r.fill(t, 1, 30)
 	r.mustDo(t, 1, planner.Compress)
-	r.log.segmentByID(1).suspect.Store(uint32(tierSet(manifest.TierWarm)))
+	r.log.segmentByID(1).doubt.note(manifest.TierWarm, errIO)
 	if err := r.do(planner.EvictHot, 1); !errors.Is(err, errLastCopy) {
 		t.Errorf("evict the only good copy: %v", err)
 	}

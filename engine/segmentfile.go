@@ -8,7 +8,6 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
-	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // segmentFile is one segment of a log: where it lies, how far it is written and
@@ -40,9 +39,8 @@ type segmentFile struct {
 	// seal is what the footer says, nil while the segment is unsealed.
 	seal atomic.Pointer[segment.Footer]
 
-	// suspect is the manifest.TierSet of copies that readers found damaged or
-	// missing.
-	suspect atomic.Uint32
+	// doubt is about the copies that readers found damaged or missing.
+	doubt suspicion
 	// warmBytes is what the warm file counts for in the warm budget.
 	warmBytes atomic.Int64
 	// lastRead is when a reader last entered the segment, nanoseconds.
@@ -211,11 +209,6 @@ func (s *segmentFile) noteSealed(footer *segment.Footer) {
 	s.writtenEnd.Store(int64(footer.IndexOffset))
 	s.durableEnd.Store(int64(footer.IndexOffset))
 	s.seal.Store(footer)
-}
-
-// trust takes a copy that was made anew for good.
-func (s *segmentFile) trust(t manifest.Tier) {
-	s.suspect.And(^uint32(manifest.TierSet(0).With(t)))
 }
 
 // ended reports whether nothing more will be written to the file.

@@ -50,6 +50,9 @@ const (
 	MoveUpload    MoveKind = "upload"
 	MoveEvictHot  MoveKind = "evict_hot"
 	MoveEvictWarm MoveKind = "evict_warm"
+	// MoveVerify moves nothing: it reads a copy again that was found bad, where
+	// no other one is good.
+	MoveVerify MoveKind = "verify"
 )
 
 // MoveCounts says how moves ended. One that found its segment in use, or whose
@@ -59,7 +62,7 @@ type MoveCounts struct{ Done, Failed uint64 }
 // moveKinds are the planner's moves by the names that users see.
 var moveKinds = map[planner.Kind]MoveKind{
 	planner.Compress: MoveCompress, planner.Upload: MoveUpload,
-	planner.EvictHot: MoveEvictHot, planner.EvictWarm: MoveEvictWarm,
+	planner.EvictHot: MoveEvictHot, planner.EvictWarm: MoveEvictWarm, moveVerify: MoveVerify,
 }
 
 // Stats returns what the engine is now. It is cheap and safe to call at any

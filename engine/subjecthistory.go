@@ -170,8 +170,7 @@ func (l *Log) isLocal(s *segmentFile) bool {
 	if entry == nil || l.folder == nil || !entry.Resident.Has(manifest.TierCold) {
 		return true
 	}
-	good := entry.GoodCopies() &^ manifest.TierSet(s.suspect.Load())
-	return good.Without(manifest.TierCold) != 0
+	return trusted(s, entry).Without(manifest.TierCold) != 0
 }
 
 func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) (last uint64, err error) {

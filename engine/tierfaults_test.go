@@ -282,7 +282,7 @@ func TestADamagedObjectAtAKeyIsPutAgainUnderTheNextGeneration(t *testing.T) {
 			if err := r.do(planner.Upload, 1); err == nil || !errors.Is(err, tier.ErrCorrupt) {
 				t.Fatalf("the damaged object: %v", err)
 			}
-			if bad := r.entry(1).Quarantined; bad != 0 || l.segmentByID(1).suspect.Load() != 0 {
+			if bad := r.entry(1).Quarantined; bad != 0 || l.segmentByID(1).doubt.copies() != 0 {
 				t.Errorf("%v is taken for damaged", bad)
 			}
 			r.mustDo(t, 1, planner.Upload)

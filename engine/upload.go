@@ -39,7 +39,7 @@ func (l *Log) upload(moving context.Context, id uint64, attempt int) error {
 	if err := l.noteMove(records...); err != nil {
 		return err
 	}
-	l.segmentByID(id).trust(manifest.TierCold)
+	l.segmentByID(id).doubt.trust(manifest.TierCold)
 	l.publishCold()
 	l.emit(Event{
 		Kind: EventSegmentUploaded, Segment: id, FirstSeq: entry.FirstSeq, LastSeq: entry.LastSeq, Bytes: int64(done.ObjectBytes),

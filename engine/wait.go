@@ -17,9 +17,11 @@ func (l *Log) Request(seq uint64, level Level) {
 }
 
 // Wait returns nil once the record seq has reached level. It returns an error
-// that matches ErrPoisoned, ErrClosed or ErrUploadsStopped if it never will, ErrNotFound for a
-// number that was not appended, ErrUnsupported for a level that the log cannot
-// give, and ctx's error if that ends first: the record may still reach it.
+// that matches ErrPoisoned, ErrClosed or ErrUploadsStopped if it never will,
+// ErrDamaged if it cannot become cold before the damage to a segment is mended,
+// ErrNotFound for a number that was not appended, ErrUnsupported for a level that
+// the log cannot give, and ctx's error if that ends first: the record may still
+// reach it.
 func (l *Log) Wait(ctx context.Context, seq uint64, level Level) error {
 	for {
 		reached, done, err := l.prepareWait(seq, level)
@@ -56,6 +58,11 @@ func (l *Log) prepareWait(seq uint64, level Level) (reached chan struct{}, done 
 		return nil, true, ErrClosed
 	case level == Cold && l.mu.uploadStop != nil:
 		return nil, true, l.mu.uploadStop
+	}
+	if level == Cold {
+		if err := l.coldBlocked(); err != nil {
+			return nil, true, err
+		}
 	}
 	if level != Durable {
 		return l.followLocked(level), false, nil
