@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"fmt"
 )
 
 // Conditions of AppendIf. The zero value asks for nothing.
@@ -33,7 +34,8 @@ type Conditions struct {
 // in the order: last sequence of the subject, last sequence, duplicate, last
 // message id. ExpectLastSubjectSeq may read segments from the local
 // disk; where only the bucket knows, the record is refused with Hydration
-// backpressure while that is fetched.
+// backpressure while that is fetched. Where damage took records that could decide,
+// the error matches ErrDamaged.
 func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	size, err := l.validate(rec)
 	if err != nil {
@@ -71,7 +73,11 @@ func (l *Log) appendIf(rec *Record, size int64, c *Conditions, filter []byte, hi
 		if l.subjects.staleLocked(history) {
 			return 0, true, nil
 		}
-		if last := l.subjects.lastLocked(filter, history); last != c.LastSubjectSeq {
+		last := l.subjects.lastLocked(filter, history)
+		if doubt := l.subjects.doubt; doubt != nil && last <= doubt.LastSeq {
+			return 0, false, doubt
+		}
+		if last != c.LastSubjectSeq {
 			return 0, false, &ConflictError{Kind: ConflictLastSubjectSeq, ActualSeq: last}
 		}
 	}
@@ -102,6 +108,12 @@ func (l *Log) checkLocked(c *Conditions) (uint64, error) {
 		if seq, ok := l.mu.dedup.lookup(c.MsgID, l.now()); ok {
 			return seq, ErrDuplicate
 		}
+		if l.mu.dedupDoubt.cause != nil && l.now() <= l.mu.dedupDoubt.untilNs {
+			return 0, fmt.Errorf("whether the message id is a duplicate is not known: %w", l.mu.dedupDoubt.cause)
+		}
+	}
+	if c.ExpectLastMsgID && l.mu.lastIDDoubt != nil {
+		return 0, l.mu.lastIDDoubt
 	}
 	if c.ExpectLastMsgID && !bytes.Equal(c.LastMsgID, l.mu.lastID) {
 		return 0, &ConflictError{Kind: ConflictLastMsgID, ActualMsgID: string(l.mu.lastID)}
@@ -111,23 +123,26 @@ func (l *Log) checkLocked(c *Conditions) (uint64, error) {
 
 // setLastIDLocked notes the message id of the last record.
 func (l *Log) setLastIDLocked(id []byte) {
-	l.mu.lastID, l.mu.lastIDUnread = append(l.mu.lastID[:0], id...), false
+	l.mu.lastID, l.mu.lastIDUnread, l.mu.lastIDDoubt = append(l.mu.lastID[:0], id...), false, nil
 }
 
-// rebuildDedup reads the ids of the records that the window still covers.
+// dedupDoubt says that some ids of the dedup window could not be read. An id that
+// is not found may be one of them until the window has passed.
+type dedupDoubt struct {
+	cause   *DamageError
+	untilNs int64
+}
+
+// rebuildDedup reads the ids of the records that the window still covers. Damage
+// there is doubt about ids; it does not stop the log.
 func (l *Log) rebuildDedup() error {
-	now := l.now()
-	from := now - int64(l.opts.Dedup.Window)
-	start := l.durable.Load() + 1
-	for _, s := range *l.segments.Load() {
-		if footer := s.seal.Load(); footer == nil || footer.Count > 0 && footer.MaxTimestamp >= from {
-			start = min(start, s.baseSeq())
-		}
-	}
 	last := l.durable.Load()
 	if last == 0 {
 		return nil
 	}
+	now := l.now()
+	from := now - int64(l.opts.Dedup.Window)
+	start := l.dedupStart(from)
 	if start > last {
 		if s := l.segmentFor(last); s != nil && !l.isLocal(s) {
 			l.mu.lastIDUnread = true // read when somebody asks: an open makes no request for it
@@ -137,13 +152,48 @@ func (l *Log) rebuildDedup() error {
 	}
 	ctx, cancel := context.WithTimeout(l.moving, openTimeout)
 	defer cancel()
-	return l.eachRecord(ctx, start, func(rec Record) {
+	var doubt *DamageError
+	err := l.eachRecordBetween(ctx, start, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {
 		id, ok := findHeader(rec.Headers, l.opts.Dedup.Header)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.setLastIDLocked(id)
-		if ok && len(id) > 0 && rec.Timestamp >= from {
+		if rec.Timestamp < from {
+			doubt = nil // what was damaged before it is older
+		} else if ok && len(id) > 0 {
 			l.mu.dedup.add(id, rec.Seq, rec.Timestamp)
 		}
 	})
+	if err != nil || doubt == nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.dedupDoubt = dedupDoubt{cause: doubt, untilNs: now + int64(l.opts.Dedup.Window)}
+	if doubt.LastSeq >= last {
+		l.mu.lastIDDoubt = doubt
+	}
+	return nil
+}
+
+// dedupStart is the first sequence that may be inside the window that begins at a
+// time. A lost segment may have such sequences if the one behind it has.
+func (l *Log) dedupStart(from int64) uint64 {
+	list := *l.segments.Load()
+	start, inside := l.durable.Load()+1, true
+	for i := len(list) - 1; i >= 0; i-- {
+		s := list[i]
+		footer := s.seal.Load()
+		switch {
+		case s.lost != "":
+		case footer == nil:
+			inside = true
+		case footer.Count > 0:
+			inside = footer.MaxTimestamp >= from
+		}
+		if inside && (footer == nil || footer.Count > 0) {
+			start = min(start, s.baseSeq())
+		}
+	}
+	return start
 }

@@ -83,6 +83,9 @@ type Log struct {
 		// lastIDUnread says that the last record was not read yet: it is only in
 		// the bucket.
 		lastIDUnread bool
+		// lastIDDoubt is the damage that the last record was found in.
+		lastIDDoubt *DamageError
+		dedupDoubt  dedupDoubt
 
 		nextSegmentID uint64
 		nextCapacity  int64

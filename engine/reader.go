@@ -361,17 +361,13 @@ func (r *Reader) Close() error {
 	return r.leave()
 }
 
-// eachRecordAt visits every record from a sequence up to the level's watermark
-// and skips what is damaged: what is gone has no subject and no id.
-func (l *Log) eachRecordAt(ctx context.Context, from uint64, level Level, visit func(Record)) error {
-	return l.eachRecordBetween(ctx, from, l.watermark(level), level, visit)
-}
-
-func (l *Log) eachRecordBetween(ctx context.Context, from, to uint64, level Level, visit func(Record)) (err error) {
+// eachRecordBetween visits the records between two sequences, and tells damaged of
+// the ranges that cannot be read.
+func (l *Log) eachRecordBetween(ctx context.Context, from, to uint64, level Level, damaged func(*DamageError), visit func(Record)) (err error) {
 	if from > to {
 		return nil
 	}
-	r, err := l.NewReader(ReadOptions{FromSeq: from, ToSeq: to, Level: level, SkipDamaged: func(*DamageError) {}})
+	r, err := l.NewReader(ReadOptions{FromSeq: from, ToSeq: to, Level: level, SkipDamaged: damaged})
 	if err != nil {
 		return err
 	}
@@ -383,10 +379,6 @@ func (l *Log) eachRecordBetween(ctx context.Context, from, to uint64, level Leve
 		visit(rec)
 	}
 	return nil
-}
-
-func (l *Log) eachRecord(ctx context.Context, from uint64, visit func(Record)) error {
-	return l.eachRecordAt(ctx, from, Durable, visit)
 }
 
 func joinClose(err, closeErr error) error { return errors.Join(err, closeErr) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
@@ -38,9 +39,9 @@ func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
 	history, ok := t.fetched[string(filter)]
-	if ok && t.staleLocked(history) {
-		delete(t.fetched, string(filter))
-		return history, false
+	if ok && (history.doubt != nil || t.staleLocked(history)) {
+		delete(t.fetched, string(filter)) // doubt is told once, then looked into again
+		return history, history.doubt != nil
 	}
 	return history, ok
 }
@@ -50,11 +51,15 @@ func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
 func (t *subjectTracker) fetch(filter string) error {
 	return t.fetchOnce(filter, func(ctx context.Context, shed uint64) (func(), error) {
 		last, err := t.log.lastInSealed(ctx, []byte(filter), withBucket)
+		history := subjectHistory{last: last, shed: shed}
+		if errors.As(err, &history.doubt) {
+			err = nil // who asks next is told
+		}
 		return func() {
 			if len(t.fetched) >= fetchedMax {
 				clear(t.fetched)
 			}
-			t.fetched[filter] = subjectHistory{last: last, shed: shed}
+			t.fetched[filter] = history
 		}, err
 	})
 }
@@ -71,13 +76,15 @@ func (l *Log) lastIDRead() error {
 	// No filter is empty.
 	return l.subjects.fetchOnce("", func(ctx context.Context, _ uint64) (func(), error) {
 		var id []byte
-		err := l.eachRecordBetween(ctx, last, last, Durable, func(rec Record) {
+		var doubt *DamageError
+		err := l.eachRecordBetween(ctx, last, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {
 			found, _ := findHeader(rec.Headers, l.opts.Dedup.Header)
 			id = append(id, found...)
 		})
 		return func() {
-			if l.mu.lastIDUnread {
+			if l.mu.lastIDUnread && l.appended.Load() == last {
 				l.setLastIDLocked(id)
+				l.mu.lastIDDoubt = doubt
 			}
 		}, err
 	})
@@ -126,21 +133,33 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 }
 
 // lastInSealed is the last sequence of a filter in the sealed segments, 0 if
-// there is none.
+// there is none. Where damage may have taken a later one, the error is that
+// damage: what cannot be read must not count as never written.
 func (l *Log) lastInSealed(ctx context.Context, filter []byte, far reach) (uint64, error) {
 	list := *l.segments.Load()
 	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].seal.Load() == nil {
+		s := list[i]
+		if i+1 < len(list) && s.lastSeq.Load()+1 < list[i+1].baseSeq() {
+			return 0, l.missing(s.lastSeq.Load()+1, list[i+1])
+		}
+		if s.lost != "" {
+			return 0, l.lossOf(s, s.baseSeq())
+		}
+		if s.seal.Load() == nil {
 			continue
 		}
-		last, known := l.lastInMemory(list[i], filter)
+		last, known := l.lastInMemory(s, filter)
+		var doubt *DamageError
 		var err error
 		switch {
 		case known:
-		case far == localOnly && !l.isLocal(list[i]):
-			return 0, fmt.Errorf("segment %d: %w", list[i].id(), errNotLocal)
+		case far == localOnly && !l.isLocal(s):
+			return 0, fmt.Errorf("segment %d: %w", s.id(), errNotLocal)
 		default:
-			last, err = l.lastInSegment(ctx, list[i], filter)
+			last, doubt, err = l.lastInSegment(ctx, s, filter)
+		}
+		if err == nil && doubt != nil && doubt.LastSeq > last {
+			err = doubt
 		}
 		if last > 0 || err != nil {
 			return last, err
@@ -173,13 +192,15 @@ func (l *Log) isLocal(s *segmentFile) bool {
 	return trusted(s, entry).Without(manifest.TierCold) != 0
 }
 
-func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) (last uint64, err error) {
+// lastInSegment is the last sequence of a filter in a sealed segment, and the
+// last range of it that nobody can read, nil if there is none.
+func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) (last uint64, doubt *DamageError, err error) {
 	index, err := l.indexOf(ctx, s)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if last, exact := lastInIndex(index, filter); exact {
-		return last, nil
+		return last, nil, nil
 	}
 	return l.lastInRecords(ctx, s, filter)
 }
@@ -187,6 +208,9 @@ func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) 
 // lastInIndex is the last sequence of a filter in a segment, if its index knows
 // it.
 func lastInIndex(index *segment.Index, filter []byte) (last uint64, exact bool) {
+	if slices.ContainsFunc(index.Frames(), func(f segment.Frame) bool { return f.Damaged }) {
+		return 0, false // it was made from what was left
+	}
 	if isLiteral(filter) {
 		subject, present, exact := index.Lookup(string(filter))
 		if exact || !present {
@@ -206,11 +230,12 @@ func lastInIndex(index *segment.Index, filter []byte) (last uint64, exact bool) 
 }
 
 // lastInRecords reads all of a segment: its filters do not know sequences.
-func (l *Log) lastInRecords(ctx context.Context, s *segmentFile, filter []byte) (last uint64, err error) {
-	err = l.eachRecordBetween(ctx, s.baseSeq(), s.lastSeq.Load(), Durable, func(rec Record) {
+func (l *Log) lastInRecords(ctx context.Context, s *segmentFile, filter []byte) (last uint64, doubt *DamageError, err error) {
+	note := func(damage *DamageError) { doubt = damage }
+	err = l.eachRecordBetween(ctx, s.baseSeq(), s.lastSeq.Load(), Durable, note, func(rec Record) {
 		if MatchSubject(filter, rec.Subject) {
 			last = rec.Seq
 		}
 	})
-	return last, err
+	return last, doubt, err
 }

@@ -22,6 +22,9 @@ type subjectTracker struct {
 	last    map[string]*uint64
 	limit   int    // of subjects in last, until the next shedding
 	shed    uint64 // how often subjects were dropped that lie in sealed segments
+	// doubt is the last range of the segments that were unsealed which nobody can
+	// read: its subjects are not known.
+	doubt *DamageError
 
 	// fetching are the filters whose history is being read from the bucket, and
 	// fetched what came of it. Both are bounded.
@@ -35,8 +38,9 @@ const subjectsTrackedMax = 1 << 20
 
 // subjectHistory is what the sealed segments say about a filter.
 type subjectHistory struct {
-	last uint64
-	shed uint64 // of the tracker, before the segments were looked at
+	last  uint64
+	shed  uint64 // of the tracker, before the segments were looked at
+	doubt *DamageError
 }
 
 // noteLocked follows an append.
@@ -93,13 +97,21 @@ func (t *subjectTracker) history(filter []byte) (history subjectHistory, err err
 		return history, nil // the newest is known already
 	}
 	if fetched, ok := t.takeFetched(filter); ok {
-		return fetched, nil
+		return fetched, fetched.err()
 	}
 	history.last, err = t.log.lastInSealed(t.log.moving, filter, localOnly)
 	if errors.Is(err, errNotLocal) {
 		err = t.fetch(string(filter))
 	}
 	return history, t.log.endedBy(err)
+}
+
+// err is the doubt about a history, as an error.
+func (h subjectHistory) err() error {
+	if h.doubt == nil {
+		return nil
+	}
+	return h.doubt
 }
 
 // staleLocked reports whether subjects were dropped that the history may not
@@ -126,11 +138,12 @@ func (t *subjectTracker) load() error {
 	}
 	from := appended + 1
 	for _, s := range *t.log.segments.Load() {
-		if s.seal.Load() == nil {
+		if s.seal.Load() == nil && s.lost == "" {
 			from = min(from, s.baseSeq())
 		}
 	}
-	err := t.log.eachRecordAt(t.log.moving, from, Written, func(rec Record) {
+	var doubt *DamageError
+	err := t.log.eachRecordBetween(t.log.moving, from, t.log.watermark(Written), Written, func(damage *DamageError) { doubt = damage }, func(rec Record) {
 		t.log.mu.Lock()
 		defer t.log.mu.Unlock()
 		t.noteLocked(rec.Subject, rec.Seq)
@@ -140,7 +153,7 @@ func (t *subjectTracker) load() error {
 	}
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
-	t.loaded = true
+	t.loaded, t.doubt = true, doubt
 	return nil
 }
 
