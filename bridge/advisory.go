@@ -79,6 +79,10 @@ type advisoryRecovery struct {
 	Damaged        []damagedRange `json:"damaged,omitempty"`
 	RewrittenBytes int64          `json:"rewritten_bytes"`
 	SealedSegments int            `json:"sealed_segments"`
+	AdoptedWarm    int            `json:"adopted_warm,omitempty"`
+	AdoptedCold    int            `json:"adopted_cold,omitempty"`
+	NotAdopted     int            `json:"not_adopted_count,omitempty"`
+	BucketUnread   string         `json:"bucket_unread,omitempty"`
 }
 
 type advisoryCut struct {
@@ -129,6 +133,7 @@ func whereOf(e *engine.Event) string {
 func recoveryOf(r *engine.RecoveryReport) *advisoryRecovery {
 	a := &advisoryRecovery{
 		CutCount: len(r.Cut), DamagedCount: len(r.Damaged), RewrittenBytes: r.RewrittenBytes, SealedSegments: r.SealedSegments,
+		AdoptedWarm: r.AdoptedWarm, AdoptedCold: r.AdoptedCold, NotAdopted: len(r.NotAdopted), BucketUnread: errorText(r.BucketUnread),
 	}
 	for _, cut := range r.Cut[:min(len(r.Cut), advisoryListMax)] {
 		a.Cut = append(a.Cut, advisoryCut(cut))

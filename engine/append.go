@@ -143,6 +143,9 @@ func (l *Log) appendLocked(rec *Record, size int64) (uint64, error) {
 
 // admitLocked says whether so many bytes may be appended now.
 func (l *Log) admitLocked(bytes int64) error {
+	if l.mu.appendStop != nil {
+		return l.mu.appendStop
+	}
 	if err := l.usableLocked(); err != nil {
 		return err
 	}

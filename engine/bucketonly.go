@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,7 +133,13 @@ type listedObject struct {
 
 // listObjects returns the newest generation of each segment, in order.
 func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
-	var objects []listedObject
+	objects, err := l.listGenerations(ctx)
+	return slices.CompactFunc(objects, func(a, b listedObject) bool { return a.ID == b.ID }), err
+}
+
+// listGenerations returns the objects of segments that are part of the log, by id,
+// the newest generation first.
+func (l *Log) listGenerations(ctx context.Context) (objects []listedObject, err error) {
 	for listed, err := range l.folder.List(ctx, bucket.SegmentsPrefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list objects: %w", err)
@@ -143,22 +150,10 @@ func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
 		}
 		objects = append(objects, listedObject{SegmentKey: key, bytes: listed.Bytes})
 	}
-	objects, err := l.dropSuperseded(ctx, objects)
-	if err != nil {
-		return nil, err
-	}
-	newest := make(map[uint64]listedObject)
-	for _, listed := range objects {
-		if other, twice := newest[listed.ID]; !twice || listed.Generation > other.Generation {
-			newest[listed.ID] = listed
-		}
-	}
-	keys := make([]listedObject, 0, len(newest))
-	for _, listed := range newest {
-		keys = append(keys, listed)
-	}
-	slices.SortFunc(keys, func(a, b listedObject) int { return int(int64(a.ID) - int64(b.ID)) })
-	return keys, nil
+	slices.SortFunc(objects, func(a, b listedObject) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.Generation, a.Generation))
+	})
+	return l.dropSuperseded(ctx, objects)
 }
 
 // readFooters opens objects, several at a time. One that is damaged stays

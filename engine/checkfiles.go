@@ -35,7 +35,13 @@ func (l *logChecker) listFiles() error {
 	if errors.Is(err, fs.ErrNotExist) && len(l.hot)+len(l.warm) > 0 {
 		l.damaged(Finding{
 			Kind: FoundMissing, Part: PartManifest, Path: l.paths.manifest,
-			Reason: "the log has segments and no manifest; the next open for writing adopts the segment files",
+			Reason: "the log has segments and no manifest; the next open for writing adopts what files and bucket hold",
+		})
+	}
+	if _, err := l.fs.Stat(filepath.Join(l.paths.dir, incompleteFileName)); err == nil {
+		l.note(Finding{
+			Kind: FoundPending, Part: PartManifest, Path: filepath.Join(l.paths.dir, incompleteFileName),
+			Reason: "the manifest was found to lack records, and not all files and objects were looked at: the next open for writing does",
 		})
 	}
 	l.segments = nil

@@ -25,6 +25,7 @@ type journal struct {
 		sync.Mutex
 		writer     *manifest.Writer // nil in a read-only log
 		snapshotAt time.Time        // when the last snapshot was written, or the manifest opened
+		held       bool             // a snapshot would hide that records are missing
 	}
 }
 
@@ -108,7 +109,7 @@ func (j *journal) snapshotIfDue() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	writer, now := j.writing.writer, j.log.engine.opts.Now()
-	if writer == nil || writer.SinceSnapshot() < 2 {
+	if writer == nil || j.writing.held || writer.SinceSnapshot() < 2 {
 		return nil
 	}
 	if writer.SinceSnapshot() < snapshotRecords && now.Sub(j.writing.snapshotAt) < snapshotInterval {
@@ -125,6 +126,27 @@ func (j *journal) snapshotIfDue() error {
 	j.published.Store(writer.State())
 	_, err = writer.Prune(func(manifest.Prunable) bool { return true })
 	return err
+}
+
+// snapshot writes a snapshot now. It reports false if the disk has no room.
+func (j *journal) snapshot() (written bool, err error) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	_, err = j.writing.writer.WriteSnapshot(j.log.liveState())
+	if isNoSpace(err) {
+		return false, nil
+	}
+	if err == nil {
+		j.published.Store(j.writing.writer.State())
+	}
+	return err == nil, err
+}
+
+// holdSnapshots keeps snapshots from being written until the log is opened again.
+func (j *journal) holdSnapshots() {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	j.writing.held = true
 }
 
 // liveState is what the log knows better than its manifest.

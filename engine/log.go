@@ -93,6 +93,7 @@ type Log struct {
 		epochTaken    bool // this owner has written its epoch
 		failure       error
 		uploadStop    error // why nothing is uploaded any more
+		appendStop    error // why nothing is appended until the log is opened again
 		closing       bool
 	}
 }

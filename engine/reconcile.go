@@ -29,7 +29,11 @@ func (r *recovery) find(names []segmentName) error {
 		r.found = append(r.found, found)
 		r.log.engine.hot.adopt(found.file.bytes.Load())
 	}
+	if err := r.adoptCopies(); err != nil {
+		return err
+	}
 	r.addAbsent()
+	r.addUnread()
 	return nil
 }
 
@@ -42,19 +46,21 @@ func (r *recovery) take(name segmentName) (*foundSegment, error) {
 	switch {
 	case entry == nil && trimmed:
 		return nil, r.quarantineFile(name, "the manifest says that retention removed this segment")
+	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot) && entry.GoodCopies() == 0:
+		return nil, nil // damage may have taken the record of the copy that it was evicted for
 	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot):
 		return nil, r.log.unlink(r.log.paths.segment(name), r.log.paths.segments) // a crash came before its eviction did
-	case entry != nil && entry.BaseSeq != name.baseSeq:
+	case entry != nil && entry.Opened && entry.BaseSeq != name.baseSeq:
 		return nil, r.quarantineFile(name, fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq))
 	}
 	found, err := r.log.examine(name, entry)
 	if err != nil {
 		return nil, err
 	}
-	if entry != nil && found.file.header.Salt != entry.Salt {
+	if entry != nil && entry.Opened && found.file.header.Salt != entry.Salt {
 		return nil, r.quarantineFile(name, "its salt is not the one that the manifest has")
 	}
-	if entry == nil && found.file.lost == "" {
+	if (entry == nil || !entry.Opened) && found.file.lost == "" {
 		return r.adopt(found)
 	}
 	return found, nil
@@ -89,6 +95,7 @@ func (r *recovery) adopt(found *foundSegment) (*foundSegment, error) {
 		return nil, fmt.Errorf("adopt: %w", err)
 	}
 	r.report.Adopted++
+	r.unrecorded = r.unrecorded || found.footer != nil
 	found.entry = r.log.journal.state().Segment(found.name.id)
 	return found, nil
 }

@@ -15,13 +15,10 @@ import (
 // reconcileCopies compares the copies that the manifest counts on with the
 // files that are there, and takes what is not as lost.
 func (r *recovery) reconcileCopies() error {
-	warm, err := r.listWarm()
-	if err != nil {
-		return err
-	}
-	var gone goneCopies
+	warm, state := r.warm, r.log.journal.state()
+	gone := goneCopies{evicted: r.incomplete != ""}
 	for _, found := range r.found {
-		entry := found.entry
+		entry := state.Segment(found.name.id)
 		if entry == nil || !entry.Sealed {
 			continue
 		}
@@ -30,10 +27,10 @@ func (r *recovery) reconcileCopies() error {
 			if bytes, there := warm[name]; there && bytes == int64(entry.Warm.ObjectBytes) {
 				r.log.holdWarm(found.file, bytes)
 			} else {
-				gone.add(found, manifest.TierWarm)
+				gone.add(found.file, entry, manifest.TierWarm)
 			}
 			delete(warm, name)
-		} else if _, there := warm[name]; there {
+		} else if _, there := warm[name]; there && r.hasOther(entry) {
 			// A compression that a crash cut off makes it anew, and an eviction
 			// that was recorded is carried out.
 			if err := r.log.unlink(filepath.Join(r.log.paths.warm, name), r.log.paths.warm); err != nil {
@@ -42,7 +39,7 @@ func (r *recovery) reconcileCopies() error {
 			delete(warm, name)
 		}
 		if entry.Resident.Has(manifest.TierHot) && found.file.mapped.evicted {
-			gone.add(found, manifest.TierHot)
+			gone.add(found.file, entry, manifest.TierHot)
 		}
 	}
 	if err := r.recordGone(&gone); err != nil {
@@ -55,12 +52,14 @@ func (r *recovery) reconcileCopies() error {
 // Where another copy is good, that is recorded; the last one that was believed to
 // be good is only told of: it may be back at the next open.
 type goneCopies struct {
+	// evicted says that the manifest lost records: of a copy that was evicted it may
+	// have lost just that.
+	evicted bool
 	records []manifest.Record
 	events  []Event
 }
 
-func (g *goneCopies) add(found *foundSegment, t manifest.Tier) {
-	entry := found.entry
+func (g *goneCopies) add(s *segmentFile, entry *manifest.Segment, t manifest.Tier) {
 	if entry.Quarantined.Has(t) {
 		return
 	}
@@ -68,10 +67,15 @@ func (g *goneCopies) add(found *foundSegment, t manifest.Tier) {
 		Kind: EventSegmentQuarantined, Segment: entry.ID, Tier: t.String(), Reason: manifest.ReasonObjectMissing,
 		Err: fmt.Errorf("%w: the %s copy is missing", ErrDamaged, t),
 	}
-	found.file.doubt.note(t, event.Err)
-	if trusted(found.file, entry) == 0 {
+	s.doubt.note(t, event.Err)
+	switch {
+	case trusted(s, entry) == 0:
 		event.Kind = EventSegmentSuspected
-	} else {
+	case g.evicted:
+		g.records = append(g.records, manifest.Record{SegmentID: entry.ID, Payload: &manifest.LocalEvicted{Tier: t}})
+		s.doubt.trust(t)
+		return
+	default:
 		g.records = append(g.records, manifest.Record{
 			SegmentID: entry.ID, Payload: &manifest.SegmentQuarantined{Tier: t, Reason: event.Reason},
 		})
@@ -137,6 +141,9 @@ func (r *recovery) quarantineWarm(unknown map[string]int64) error {
 			return fmt.Errorf("quarantine warm file: %w", err)
 		}
 		reason := quarantineReason{Reason: "the manifest has no segment of this name", Bytes: bytes, Time: l.engine.opts.Now().UTC()}
+		if why := r.refused[name]; why != "" {
+			reason.Reason = why
+		}
 		if err := writeJSON(fsys, to+".reason.json", reason); err != nil {
 			return fmt.Errorf("quarantine warm file: %w", err)
 		}

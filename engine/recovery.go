@@ -21,6 +21,21 @@ type recovery struct {
 	log    *Log
 	report *RecoveryReport
 	found  []*foundSegment
+
+	claims  claimFile
+	claimed bool // this root may have put something into the bucket
+	// incomplete says why the manifest may lack records, "" if it does not.
+	incomplete string
+	// unrecorded says that a segment file was found that should be recorded.
+	unrecorded bool
+	// warm are the lengths of the warm files by name, refused why some of them are
+	// not adopted.
+	warm    map[string]int64
+	refused map[string]string
+	// seen is the highest segment and sequence that names in the bucket have;
+	// unreadable are objects that do not open.
+	seen       struct{ id, seq uint64 }
+	unreadable []listedObject
 }
 
 // foundSegment is a segment file as recovery sees it.
@@ -35,6 +50,8 @@ type foundSegment struct {
 	epoch uint64
 	// entry is what the manifest says of it, nil if nothing.
 	entry *manifest.Segment
+	// wasOpen says that the segment was not sealed before this recovery.
+	wasOpen bool
 }
 
 // sealedBefore reports whether the manifest says that the segment is sealed.
@@ -44,11 +61,13 @@ func (f *foundSegment) sealedBefore() bool {
 
 // recover opens the log for writing.
 func (l *Log) recover() error {
-	r := &recovery{log: l, report: &l.recovery}
+	r := &recovery{log: l, report: &l.recovery, refused: make(map[string]string)}
 	if err := r.recoverSegments(); err != nil {
 		return errors.Join(err, r.letGo())
 	}
-	r.resume()
+	if err := r.resume(); err != nil {
+		return err
+	}
 	if err := l.rebuildDedup(); err != nil {
 		return fmt.Errorf("rebuild dedup window: %w", err)
 	}
@@ -77,6 +96,12 @@ func (r *recovery) recoverSegments() error {
 	if r.report.Manifest, err = r.log.journal.open(); err != nil {
 		return err
 	}
+	if r.warm, err = r.listWarm(); err != nil {
+		return err
+	}
+	if err := r.judgeManifest(names); err != nil {
+		return err
+	}
 	if err := r.find(names); err != nil {
 		return err
 	}
@@ -84,6 +109,9 @@ func (r *recovery) recoverSegments() error {
 		if err := r.recoverSegment(i); err != nil {
 			return err
 		}
+	}
+	if err := r.countHot(); err != nil {
+		return err
 	}
 	r.reportMissing()
 	return r.reconcileCopies()
@@ -142,6 +170,10 @@ func (r *recovery) recoverSegment(i int) error {
 	case s.lost == lostFile:
 		r.giveUp(s, 0, r.known(i))
 		return nil
+	case s.lost == lostUnread || s.lost == lostObject:
+		r.report.Damaged = append(r.report.Damaged, r.log.lossOf(s, s.baseSeq()))
+		r.log.addSegment(s)
+		return nil
 	case found.footer != nil && i < len(r.found)-2:
 		// Two newer segments exist: its seal was durable before the second of
 		// them was opened.
@@ -152,6 +184,7 @@ func (r *recovery) recoverSegment(i int) error {
 		r.log.addSegment(s)
 		return nil
 	}
+	found.wasOpen = found.footer == nil
 	contents, err := r.log.readWhole(s)
 	if err != nil {
 		return fmt.Errorf("read segment %d: %w", s.id(), err)
@@ -365,14 +398,20 @@ func (l *Log) damage(s *segmentFile, extent segment.Extent) *DamageError {
 }
 
 // resume sets the log's numbers behind everything that was found.
-func (r *recovery) resume() {
+func (r *recovery) resume() error {
+	r.setNumbers()
+	return r.completed()
+}
+
+func (r *recovery) setNumbers() {
 	l := r.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mu.appendStop = r.appendStop()
 	log := l.journal.state().Log()
-	last := log.NextSeq - 1
-	l.mu.nextSegmentID = max(l.mu.nextSegmentID, log.NextSegmentID)
-	l.mu.epoch = max(l.mu.epoch, log.Epoch)
+	last := max(log.NextSeq-1, r.seen.seq)
+	l.mu.nextSegmentID = max(l.mu.nextSegmentID, log.NextSegmentID, r.seen.id+1)
+	l.mu.epoch = max(l.mu.epoch, log.Epoch, r.claims.Made.Epoch, r.claims.Intended.Epoch)
 	for _, found := range r.found {
 		s := found.file
 		last = max(last, s.lastSeq.Load())

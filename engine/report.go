@@ -23,8 +23,17 @@ type RecoveryReport struct {
 	SealedSegments int
 	// Adopted counts segment files that the manifest did not know.
 	Adopted int
+	// AdoptedWarm and AdoptedCold count warm files and objects that a manifest
+	// which lost records did not know.
+	AdoptedWarm, AdoptedCold int
 	// Quarantined lists segment files that contradict the manifest.
 	Quarantined []QuarantineReport
+	// NotAdopted lists objects that the manifest does not know and that do not fit
+	// or do not open. They stay where they are.
+	NotAdopted []QuarantineReport
+	// BucketUnread is why the bucket was not looked at although records of the
+	// manifest are missing; nil otherwise. The next open looks again.
+	BucketUnread error
 	// Manifest is what opening the manifest found and did; nil in a read-only
 	// log.
 	Manifest *manifest.Recovery
@@ -49,8 +58,13 @@ type QuarantineReport struct {
 // Eventful reports whether recovery had to do more than open files.
 func (r *RecoveryReport) Eventful() bool {
 	return len(r.Cut) > 0 || len(r.Damaged) > 0 || r.SealedSegments > 0 || len(r.Quarantined) > 0 ||
+		r.AdoptedWarm > 0 || r.AdoptedCold > 0 || len(r.NotAdopted) > 0 || r.BucketUnread != nil ||
 		r.Manifest != nil && r.Manifest.Err() != nil
 }
+
+// lookedEverywhere reports whether no copy may be left that a manifest which lost
+// records does not know.
+func (r *RecoveryReport) lookedEverywhere() bool { return r.BucketUnread == nil }
 
 // quarantineReason is the .reason.json beside quarantined bytes.
 type quarantineReason struct {

@@ -63,6 +63,8 @@ const (
 	lostRange = "sequences are missing: no segment file holds them"
 	// lostObject: without a root nothing else says what is in it.
 	lostObject = "the object in the bucket does not verify"
+	// lostUnread is of what is in front of the segments that are known.
+	lostUnread = "the manifest lost what it had of these sequences, and the bucket that may hold them does not answer"
 )
 
 // tail is the appending end of a segment.

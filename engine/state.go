@@ -98,7 +98,7 @@ func (l *Log) segmentState(s *segmentFile, entry *manifest.Segment) SegmentState
 	if entry == nil {
 		return state
 	}
-	bad := entry.Resident & (entry.Quarantined | manifest.TierSet(s.suspect.Load()))
+	bad := entry.Resident & (entry.Quarantined | s.doubt.copies())
 	for _, t := range []manifest.Tier{manifest.TierHot, manifest.TierWarm, manifest.TierCold} {
 		if bad.Has(t) {
 			state.BadCopies = append(state.BadCopies, t.String())

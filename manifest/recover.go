@@ -71,6 +71,7 @@ func (w *Writer) endChunk(chunk *chunkFile, r *replay) error {
 	if s.headerErr == nil && s.header.Sealed() {
 		// Its records were synced before the header said so; the header itself
 		// may be in the page cache only.
+		w.recovery.SealedEnd = true
 		chunk.written = max(chunk.written, int64(chunkHeaderBytes+s.header.RecordBytes))
 		chunk.crc64 = s.header.RecordsCRC64
 		return w.finishSeal(chunk)

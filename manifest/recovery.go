@@ -28,6 +28,9 @@ type Recovery struct {
 	// Continued says that the last chunk ends with a clean close and is written
 	// on.
 	Continued bool
+	// SealedEnd says that the last chunk was sealed already: a crash came between
+	// two chunks, or the one that followed is lost.
+	SealedEnd bool
 	// Swept are temporary files that were removed.
 	Swept []string
 	// UnknownFiles have names that this package does not give; they were left

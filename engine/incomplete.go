@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+)
+
+// This file is how a log remembers that its manifest lost records, until every
+// copy that there may be was looked at.
+
+const incompleteFileName = "incomplete.json"
+
+// incompleteFile says that the manifest was found to lack records, and that since
+// then no open has looked at every copy that there may be.
+type incompleteFile struct {
+	FormatVersion int       `json:"format_version"`
+	Since         time.Time `json:"since"`
+	Reason        string    `json:"reason"`
+}
+
+func (l *Log) incompletePath() string { return filepath.Join(l.paths.dir, incompleteFileName) }
+
+// readIncomplete reads the file if there is one. One that is damaged still says
+// that it is there.
+func (l *Log) readIncomplete() (known incompleteFile, marked bool, err error) {
+	err = readJSON(l.engine.opts.FS, l.incompletePath(), &known)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return known, false, nil
+	case errors.Is(err, ErrDamaged):
+		return incompleteFile{}, true, nil
+	default:
+		return known, err == nil, err
+	}
+}
+
+// ownClaims reads what this root claimed in the bucket, and whether it may have
+// claimed anything.
+func (l *Log) ownClaims() (claims claimFile, claimed bool, err error) {
+	claims, err = l.readClaims()
+	if errors.Is(err, ErrDamaged) {
+		return claimFile{}, true, nil
+	}
+	return claims, claims != (claimFile{}), err
+}
+
+// judgeManifest finds out whether the manifest may lack records, and remembers it
+// before anything is recorded: a new chunk would hide that one is missing.
+func (r *recovery) judgeManifest(names []segmentName) error {
+	l, found := r.log, r.report.Manifest
+	known, marked, err := l.readIncomplete()
+	if err != nil {
+		return err
+	}
+	if r.claims, r.claimed, err = l.ownClaims(); err != nil {
+		return err
+	}
+	neverUsed := len(names) == 0 && len(r.warm) == 0 && !r.claimed
+	switch {
+	case marked && known.Reason != "":
+		r.incomplete = known.Reason
+	case marked:
+		r.incomplete = "an earlier open found the manifest incomplete"
+	case len(found.Damage)+len(found.Contradictions) > 0:
+		r.incomplete = "the manifest is damaged"
+	case found.SealedEnd:
+		r.incomplete = "the last chunk of the manifest is one that another one follows, and that is not there"
+	case found.Chunks == 0 && found.SnapshotID == 0 && !neverUsed:
+		r.incomplete = "the manifest is gone"
+	}
+	if r.incomplete == "" || marked {
+		return nil
+	}
+	return writeJSON(l.engine.opts.FS, l.incompletePath(), incompleteFile{
+		FormatVersion: rootFormatVersion, Since: l.engine.opts.Now().UTC(), Reason: r.incomplete,
+	})
+}
+
+// completed notes that every copy was looked at: a snapshot makes what the
+// manifest lost of no account to later opens.
+func (r *recovery) completed() error {
+	l := r.log
+	if r.incomplete == "" {
+		return nil
+	}
+	if !r.report.lookedEverywhere() {
+		l.journal.holdSnapshots()
+		return nil
+	}
+	if written, err := l.journal.snapshot(); err != nil || !written {
+		return err
+	}
+	return l.unlink(l.incompletePath(), l.paths.dir)
+}
