@@ -236,3 +236,20 @@ func TestALostManifestWithoutTheBucket(t *testing.T) {
 		})
 	}
 }
+
+// A log that is killed again and again is an ordinary one: it asks the bucket
+// nothing, and takes appends without it.
+func TestALogThatIsKilledAgainAndAgainDoesNotAskTheBucket(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 20)
+	r.mustDo(t, 1, planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
+	r.log.opts.Dedup.Window = 0
+	for range 4 {
+		r = r.killed(t)
+		if n := requests(r.driver); n != 0 || r.log.recovery.BucketUnread != nil || r.log.recovery.Manifest.SealedEnd {
+			t.Errorf("%d requests, %+v", n, r.log.recovery)
+		}
+	}
+	appendTieredManual(t, r.log, 21)
+}

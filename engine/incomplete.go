@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"time"
+
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // This file is how a log remembers that its manifest lost records, until every
@@ -76,6 +78,18 @@ func (r *recovery) judgeManifest(names []segmentName) error {
 	return writeJSON(l.engine.opts.FS, l.incompletePath(), incompleteFile{
 		FormatVersion: rootFormatVersion, Since: l.engine.opts.Now().UTC(), Reason: r.incomplete,
 	})
+}
+
+// followSealedEnd lets a record follow the chunk that opening the manifest sealed,
+// if none does: a log that is killed twice must not look like one that has lost its
+// last chunk. The owner says what was said of it before, which changes nothing.
+func (r *recovery) followSealedEnd() error {
+	state := r.log.journal.state()
+	if r.report.Manifest.Continued || r.ordinal == 1 || state.NextOrdinal() != r.ordinal {
+		return nil
+	}
+	log := state.Log()
+	return r.log.journal.record(manifest.Record{Payload: &manifest.OwnerChanged{Epoch: log.Epoch, Owner: log.Owner}})
 }
 
 // completed notes that every copy was looked at: a snapshot makes what the

@@ -86,7 +86,13 @@ func entryFooter(logID uint64, entry *manifest.Segment) *segment.Footer {
 
 // adopt notes a file in the manifest that continues the log, or puts it aside.
 func (r *recovery) adopt(found *foundSegment) (*foundSegment, error) {
-	err := r.log.journal.record(openedRecord(found.file.header))
+	records := []manifest.Record{openedRecord(found.file.header)}
+	if entry := found.entry; entry != nil && !entry.Sealed && entry.Resident == 0 && found.footer != nil {
+		// Of a segment of which only a later step is known nothing says that it is
+		// hot: a seal that comes first does.
+		records = []manifest.Record{sealedRecord(found.footer), records[0]}
+	}
+	err := r.log.journal.record(records...)
 	var contradiction *manifest.ContradictionError
 	if errors.As(err, &contradiction) {
 		return nil, r.quarantineFile(found.name, contradiction.Error())

@@ -1,27 +1,35 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // damage is what a history knows of the damage that it planted.
 type damage struct {
 	corrupted bool
-	zeroed    bool // a whole sector became zeros
-	ownZeros  bool // a touched record holds a whole sector of zeros of its own
-	proved    bool // bytes that verify elsewhere prove that the place was durable
-	where     string
-	tainted   map[uint64]bool // sequences whose bytes were touched or were reported before
+	// manifestOnly says that no segment was touched: then nothing may be lost.
+	manifestOnly bool
+	zeroed       bool // a whole sector became zeros
+	ownZeros     bool // a touched record holds a whole sector of zeros of its own
+	proved       bool // bytes that verify elsewhere prove that the place was durable
+	where        string
+	tainted      map[uint64]bool // sequences whose bytes were touched or were reported before
 }
 
 // plantDamage changes bytes of one segment file, on the disk and, where the
 // page is clean, in the page cache.
 func (m *simModel) plantDamage() {
 	h := m.history
+	if h.chance(30) {
+		m.plantManifestDamage()
+		return
+	}
 	paths := newLogLayout(simRoot, "a")
 	entries, err := h.disk.ReadDir(paths.segments)
 	if err != nil {
@@ -101,6 +109,74 @@ func (m *simModel) loseTail(path string, contents []byte, start int64) {
 	}
 	m.history.hit("planted damage: the end of a clean close")
 	m.noteDamage(filepath.Base(path), start, end)
+}
+
+// plantManifestDamage changes bytes of a chunk of the manifest, or takes chunks
+// away. The segments and objects say all that they said.
+func (m *simModel) plantManifestDamage() {
+	h := m.history
+	dir := newLogLayout(simRoot, "a").manifest
+	entries, err := h.disk.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	var chunks []string
+	for _, entry := range entries {
+		if _, ok := manifest.ParseChunkName(entry.Name()); ok {
+			chunks = append(chunks, filepath.Join(dir, entry.Name()))
+		}
+	}
+	if len(chunks) == 0 {
+		return
+	}
+	chunk := chunks[h.below(len(chunks))]
+	if h.chance(50) {
+		chunk = chunks[len(chunks)-1]
+	}
+	what := "chunk flipped"
+	switch k := h.below(10); {
+	case k == 0:
+		what = "manifest gone"
+		err = m.lose(dir, chunks...)
+	case k < 4:
+		what = "chunk lost"
+		err = m.lose(dir, chunk)
+	default:
+		err = m.spoil(chunk, k < 6)
+	}
+	if err != nil {
+		return
+	}
+	m.corrupted, m.manifestOnly, m.proved = true, true, true
+	m.where = what + " " + filepath.Base(chunk)
+	h.hit("planted damage: " + what)
+	h.logf("  DAMAGE %s", m.where)
+}
+
+func (m *simModel) lose(dir string, files ...string) error {
+	for _, file := range files {
+		if err := m.history.disk.Remove(file); err != nil {
+			return err
+		}
+	}
+	return m.history.disk.SyncDir(dir)
+}
+
+// spoil flips a bit in what is used of a chunk, or zeroes a sector of it.
+func (m *simModel) spoil(path string, zeroed bool) error {
+	h, contents := m.history, m.history.disk.Durable(path)
+	used := len(bytes.TrimRight(contents, "\x00"))
+	if used == 0 {
+		return errNotHot
+	}
+	at := int64(h.below(used))
+	return h.disk.Corrupt(path, at, func(sector []byte) {
+		if zeroed {
+			clear(sector)
+			return
+		}
+		sector[at%segment.SectorBytes] ^= 1 << (at & 7)
+	})
 }
 
 // logID is the id in the header of a segment, as it was before any damage.

@@ -51,7 +51,7 @@ func runHistory(seed uint64, hits map[string]int, trace bool) []string {
 	h.segmentBytes = []int64{8 << 10, 8 << 10, 12 << 10, 16 << 10, 32 << 10}[r.below(5)]
 	rounds := 3 + r.below(5)
 	damageAt := -1
-	if r.chance(40) {
+	if r.chance(55) {
 		damageAt = r.below(rounds)
 	}
 	for round := 0; round < rounds+2 && len(h.violations) == 0; round++ {
@@ -73,15 +73,21 @@ func runHistory(seed uint64, hits map[string]int, trace bool) []string {
 // checkFiles lets the check of a root look at what a sound history leaves: it
 // must find nothing.
 func (h *history) checkFiles() {
-	if h.model.corrupted || len(h.violations) > 0 {
+	if h.model.corrupted && !h.model.manifestOnly || len(h.violations) > 0 {
 		return
 	}
 	report, err := Check(context.Background(), simRoot, CheckOptions{Deep: true, FS: h.disk, BucketFS: h.disk})
-	if err == nil {
-		err = report.Err()
-	}
 	if err != nil {
 		h.violate("check of the files: %v", err)
+		return
+	}
+	for _, found := range append(report.Damage, report.Logs[0].Damage...) {
+		if found.Part != PartManifest || !h.model.manifestOnly {
+			h.violate("check of the files: %v", found)
+		}
+	}
+	if len(report.Unchecked) > 0 {
+		h.violate("check of the files: %v", report.Err())
 	}
 }
 
@@ -140,7 +146,7 @@ func (h *history) round(final bool) (end string) {
 	}()
 	h.disk.BeforeOperation(h.before)
 	if err := h.open(); err != nil {
-		if h.model.corrupted && errors.Is(err, ErrDamaged) {
+		if h.model.corrupted && !h.model.manifestOnly && errors.Is(err, ErrDamaged) {
 			return "refused after planted damage"
 		}
 		return "error in recovery"
@@ -219,6 +225,15 @@ func (h *history) noteRecovery(report *RecoveryReport) {
 	}
 	if report.Adopted > 0 {
 		h.hit("segment file adopted")
+	}
+	if report.AdoptedWarm > 0 {
+		h.hit("warm file adopted")
+	}
+	if report.AdoptedCold > 0 {
+		h.hit("object of a damaged manifest adopted")
+	}
+	if report.BucketUnread != nil {
+		h.hit("bucket not read in recovery")
 	}
 	if report.Manifest.Cut != nil {
 		h.hit("torn tail of the manifest cut")

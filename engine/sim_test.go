@@ -36,6 +36,8 @@ var situations = []string{
 	"object adopted", "read from warm", "read from cold",
 	"torn tail cut", "atomic batch cut", "tail rewritten", "segment sealed by recovery", "continued after a clean close",
 	"two unsealed segments", "seal by command", "append during a sync", "commit during a seal", "duplicate refused",
+	"planted damage: chunk flipped", "planted damage: chunk lost", "planted damage: manifest gone",
+	"warm file adopted", "object of a damaged manifest adopted",
 	"unacked tail dropped", "planted damage", "planted damage: the end of a clean close", "damage reported", "undecidable: zeroed sector or zeros of its own",
 }
 

@@ -213,7 +213,8 @@ func (c *checker) replayAll() error {
 // compare holds a snapshot against the state that replay has reached.
 func (c *checker) compare(r *replay, snapshot *Snapshot) {
 	if r.state.lenient || len(r.recovery.Contradictions) > 0 {
-		return // what is missing before it is reported already
+		r.state = edit(snapshot.State) // what is missing before it is reported, and an open begins with the snapshot
+		return
 	}
 	replayed := r.state.publish()
 	if err := compareStates(replayed, snapshot.State); err != nil {

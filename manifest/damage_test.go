@@ -347,3 +347,26 @@ func TestOrdinalsAreNotGivenOutAgainWhenNothingTellsThem(t *testing.T) {
 	}
 	must(t, w.Close())
 }
+
+// What a snapshot knows, damage in front of it does not take away: the state of a
+// check is that of an open.
+func TestACheckTakesTheSnapshotBehindDamage(t *testing.T) {
+	disk := vfs.NewMem(1)
+	w := openWriter(t, disk)
+	appendAndCommit(t, w, opened(1), sealed(1), Record{SegmentID: 1, Payload: &CompressionDone{ObjectBytes: 10, TailBytes: 2}})
+	appendAndCommit(t, w, Record{SegmentID: 1, Payload: &LocalEvicted{Tier: TierHot}})
+	at := extents(t, disk, 1)[4]
+	_, err := w.WriteSnapshot(LogState{})
+	must(t, err)
+	appendAndCommit(t, w, opened(2))
+	want := w.State().Segment(1).Resident
+	must(t, w.Close())
+	content := disk.Live(chunkPath(testDir, 1))
+	content[at[0]+8] ^= 1
+	replaceFile(t, disk, ChunkName(1), content)
+	report, err := Check(disk, testDir)
+	must(t, err)
+	if len(report.Damage) == 0 || report.State.Segment(1).Resident != want || report.State.Segment(2) == nil {
+		t.Errorf("damage %v, copies in %s, want %s", report.Damage, report.State.Segment(1).Resident, want)
+	}
+}
