@@ -16,7 +16,7 @@ import (
 // files that are there, and takes what is not as lost.
 func (r *recovery) reconcileCopies() error {
 	warm, state := r.warm, r.log.journal.state()
-	gone := goneCopies{evicted: r.incomplete != ""}
+	gone := goneCopies{evicted: r.incomplete != "" || r.report.Manifest.Cut != nil}
 	for _, found := range r.found {
 		entry := state.Segment(found.name.id)
 		if entry == nil || !entry.Sealed {
@@ -52,8 +52,8 @@ func (r *recovery) reconcileCopies() error {
 // Where another copy is good, that is recorded; the last one that was believed to
 // be good is only told of: it may be back at the next open.
 type goneCopies struct {
-	// evicted says that the manifest lost records: of a copy that was evicted it may
-	// have lost just that.
+	// evicted says that the manifest lost records, or its end, which damage may have
+	// made look like a torn write: of a copy that was evicted it may lack just that.
 	evicted bool
 	records []manifest.Record
 	events  []Event
@@ -74,7 +74,7 @@ func (g *goneCopies) add(s *segmentFile, entry *manifest.Segment, t manifest.Tie
 	case g.evicted:
 		g.records = append(g.records, manifest.Record{SegmentID: entry.ID, Payload: &manifest.LocalEvicted{Tier: t}})
 		s.doubt.trust(t)
-		return
+		event = Event{Kind: EventSegmentEvicted, Segment: entry.ID, Tier: t.String()}
 	default:
 		g.records = append(g.records, manifest.Record{
 			SegmentID: entry.ID, Payload: &manifest.SegmentQuarantined{Tier: t, Reason: event.Reason},
