@@ -62,25 +62,29 @@ func (r *recovery) hotFile(id uint64) *foundSegment {
 
 // isShort reports whether the segments that are known are not a whole log.
 func (r *recovery) isShort() bool {
-	state := r.log.journal.state()
+	state, files := r.log.journal.state(), make(map[uint64]*foundSegment, len(r.found))
+	for _, found := range r.found {
+		files[found.name.id] = found
+	}
 	next := state.Log().TrimmedTo + 1
 	for entry := range state.Segments() {
 		if entry.Incomplete() || entry.BaseSeq > next {
 			return true
 		}
-		copies := entry.Resident
-		if r.hotFile(entry.ID) == nil {
+		file, copies := files[entry.ID], entry.Resident
+		if file == nil {
 			copies = copies.Without(manifest.TierHot)
 		}
 		if copies == 0 {
 			return true
 		}
 		next = entry.BaseSeq
-		if entry.Sealed {
+		switch {
+		case entry.Sealed:
 			next = max(next, entry.LastSeq+1)
-		} else if s := r.hotFile(entry.ID); s != nil && s.footer != nil {
-			next = s.footer.LastSeq + 1
-		} else {
+		case file != nil && file.footer != nil:
+			next = file.footer.LastSeq + 1
+		default:
 			next = ^uint64(0) // not known before it is read
 		}
 	}

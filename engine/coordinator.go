@@ -236,10 +236,11 @@ func (c *coordinator) reportDamage(log *Log, s *segmentFile, t manifest.Tier, ca
 	note := func() {
 		defer log.moves.Done()
 		quarantined := &manifest.SegmentQuarantined{Tier: t, Reason: reasonOfDamage(cause)}
-		if !log.isResident(s, t) {
+		entry := log.entryOf(s)
+		if entry == nil || !entry.Resident.Has(t) {
 			return // evicted meanwhile
 		}
-		if trusted(s, log.entryOf(s)) == 0 {
+		if trusted(s, entry) == 0 {
 			log.emit(Event{Kind: EventSegmentSuspected, Segment: s.id(), Tier: t.String(), Reason: quarantined.Reason, Err: cause})
 			c.poke() // it is verified
 			return

@@ -75,9 +75,15 @@ func (r *recovery) judgeManifest(names []segmentName) error {
 	if r.incomplete == "" || marked {
 		return nil
 	}
-	return writeJSON(l.engine.opts.FS, l.incompletePath(), incompleteFile{
-		FormatVersion: rootFormatVersion, Since: l.engine.opts.Now().UTC(), Reason: r.incomplete,
-	})
+	mark := incompleteFile{FormatVersion: rootFormatVersion, Since: l.engine.opts.Now().UTC(), Reason: r.incomplete}
+	err = writeJSON(l.engine.opts.FS, l.incompletePath(), mark)
+	if isNoSpace(err) {
+		if err := l.engine.reserve.release(); err != nil {
+			return err
+		}
+		err = writeJSON(l.engine.opts.FS, l.incompletePath(), mark)
+	}
+	return err
 }
 
 // followSealedEnd lets a record follow the chunk that opening the manifest sealed,
@@ -89,7 +95,11 @@ func (r *recovery) followSealedEnd() error {
 		return nil
 	}
 	log := state.Log()
-	return r.log.journal.record(manifest.Record{Payload: &manifest.OwnerChanged{Epoch: log.Epoch, Owner: log.Owner}})
+	err := r.log.journal.record(manifest.Record{Payload: &manifest.OwnerChanged{Epoch: log.Epoch, Owner: log.Owner}})
+	if isNoSpace(err) {
+		return nil // it comes with the next record
+	}
+	return err
 }
 
 // completed notes that every copy was looked at: a snapshot makes what the
