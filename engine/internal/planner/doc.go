@@ -18,6 +18,10 @@
 //   - Evict warm: while warm use is over its low watermark, or the next
 //     compression waits for room, copies that are cold, the least recently used
 //     first. Without a bucket warm is the last tier and keeps everything.
+//   - A disk that is full before the budgets are: by the same rules until what it
+//     lacks is freed, below the low watermarks too. Hot copies go first, because
+//     what stays warm costs no request to read; warm ones go for what all hot
+//     copies that may go do not free.
 //
 // Nothing pinned is evicted, and nothing that is the last copy. Unsealed
 // segments are not in the state at all. When the bucket does not answer, copies

@@ -8,14 +8,17 @@ import "slices"
 // that has to shrink; what it allocates depends on the workers and the logs
 // alone. It keeps nothing of state.
 func Plan(nowNs int64, state *State, budgets Budgets) []Action {
-	p := plan{nowNs: nowNs, state: state, budgets: budgets, hotLeft: state.HotBytes, warmTaken: state.WarmBytes, warmLeft: state.WarmBytes}
+	p := plan{
+		nowNs: nowNs, state: state, budgets: budgets,
+		hotLeft: state.HotBytes, warmTaken: state.WarmBytes, warmLeft: state.WarmBytes, lack: state.DiskLackBytes,
+	}
 	for i := range state.Logs {
 		p.gather(&state.Logs[i])
 	}
 	p.upload()
 	p.compress()
-	p.evict(EvictHot, Hot, p.hotLeft-budgets.HotLowBytes)
-	p.evict(EvictWarm, Warm, p.warmLeft-min(budgets.WarmLowBytes, budgets.WarmBytes-p.waiting))
+	evictable := p.evict(EvictHot, Hot, max(p.hotLeft-budgets.HotLowBytes, p.lack))
+	p.evict(EvictWarm, Warm, max(p.warmLeft-min(budgets.WarmLowBytes, budgets.WarmBytes-p.waiting), p.lack-evictable))
 	return p.actions
 }
 
@@ -33,6 +36,9 @@ type plan struct {
 	// waiting is what the next compression needs and finds no room for, 0 if
 	// none waits.
 	waiting int64
+	// lack is what the disk will be short of when the evictions under way are
+	// done.
+	lack int64
 
 	compressions, uploads []candidate
 	actions               []Action
@@ -67,11 +73,13 @@ func (p *plan) gather(log *Log) {
 func (p *plan) count(s *Segment) {
 	switch s.Moving {
 	case Compress:
-		p.takeWarm(compressedBytesMax(s.Copies[Hot].Bytes))
+		p.takeWarm(CompressedBytesMax(s.Copies[Hot].Bytes))
 	case EvictHot:
 		p.hotLeft -= s.Copies[Hot].Bytes
+		p.lack -= s.Copies[Hot].Bytes
 	case EvictWarm:
 		p.warmLeft -= s.Copies[Warm].Bytes
+		p.lack -= s.Copies[Warm].Bytes
 	}
 }
 
@@ -123,7 +131,7 @@ func (p *plan) compress() {
 	for i := range min(len(p.compressions), p.state.Free[Compress]) {
 		c := &p.compressions[i]
 		bytes := c.Copies[Hot].Bytes
-		need := compressedBytesMax(bytes)
+		need := CompressedBytesMax(bytes)
 		if p.warmTaken > 0 && p.warmTaken+need > p.budgets.WarmBytes {
 			p.waiting = need
 			return
@@ -133,10 +141,11 @@ func (p *plan) compress() {
 	}
 }
 
-// evict plans evictions from a tier until excess bytes are freed.
-func (p *plan) evict(kind Kind, tier Tier, excess int64) {
+// evict plans evictions from a tier until excess bytes are freed. It returns how
+// many could be freed with as many workers as it takes.
+func (p *plan) evict(kind Kind, tier Tier, excess int64) (evictable int64) {
 	if excess <= 0 {
-		return
+		return 0
 	}
 	victims := shortlist{most: p.state.Free[kind]}
 	for i := range p.state.Logs {
@@ -144,19 +153,21 @@ func (p *plan) evict(kind Kind, tier Tier, excess int64) {
 		for j := range log.Segments {
 			s := &log.Segments[j]
 			if s.Moving == None && p.may(kind, s) && !p.moves(log.ID, s.ID) {
+				evictable += s.Copies[tier].Bytes
 				victims.add(candidate{timeNs: max(s.AccessedNs, s.SealedNs), logID: log.ID, Segment: s})
 			}
 		}
 	}
 	for i := range victims.list {
 		if excess <= 0 {
-			return
+			break
 		}
 		c := &victims.list[i]
 		bytes := c.Copies[tier].Bytes
 		p.act(kind, c, bytes)
 		excess -= bytes
 	}
+	return evictable
 }
 
 // moves says that a move of the segment is planned already.

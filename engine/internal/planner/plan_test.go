@@ -175,10 +175,47 @@ func TestWhileTheBucketDoesNotAnswer(t *testing.T) {
 	wantPlan(t, state, NewBudgets(1<<20, 3000), "evict warm 1/2")
 }
 
+// A disk that is full is made room on though the budgets have some.
+func TestFullDiskIsEvictedBelowTheLowWatermarks(t *testing.T) {
+	state := stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Hot, Warm, Cold), seg(2, 20, Hot, Cold), seg(3, 30, Warm, Cold), seg(4, 40, Warm, Cold)}})
+	wantPlan(t, state, ample)
+	state.DiskLackBytes = 1
+	wantPlan(t, state, ample, "evict hot 1/1")
+	state.DiskLackBytes = 2000
+	wantPlan(t, state, ample, "evict hot 1/1", "evict hot 1/2")
+	state.DiskLackBytes = 2001
+	wantPlan(t, state, ample, "evict hot 1/1", "evict hot 1/2", "evict warm 1/3")
+	state.Free[EvictHot] = 1 // the second leaves next
+	state.DiskLackBytes = 2000
+	wantPlan(t, state, ample, "evict hot 1/1")
+}
+
+func TestEvictionsUnderWayFreeWhatTheDiskLacks(t *testing.T) {
+	hot := with(seg(1, 10, Hot, Warm, Cold), func(s *Segment) { s.Moving = EvictHot })
+	warm := with(seg(2, 10, Warm, Cold), func(s *Segment) { s.Moving = EvictWarm })
+	state := stateOf(Log{ID: 1, Segments: []Segment{hot, warm, seg(3, 20, Hot, Cold), seg(4, 20, Warm, Cold)}})
+	state.DiskLackBytes = 2000
+	wantPlan(t, state, ample)
+	state.DiskLackBytes = 2001
+	wantPlan(t, state, ample, "evict hot 1/3")
+}
+
+func TestFullDiskTakesNoLastCopyAndNothingPinned(t *testing.T) {
+	pinned := with(seg(3, 10, Hot, Warm, Cold), func(s *Segment) { s.Copies[Hot].Pins, s.Copies[Warm].Pins = 1, 1 })
+	state := stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Hot), seg(2, 10, Warm), pinned}})
+	state.BucketAnswers, state.DiskLackBytes = false, math.MaxInt64
+	state.Free[Compress] = 0
+	wantPlan(t, state, ample)
+	// What is only hot and warm may still leave the hot tier.
+	state = stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Hot, Warm)}})
+	state.Bucket, state.BucketAnswers, state.DiskLackBytes = false, false, math.MaxInt64
+	wantPlan(t, state, ample, "evict hot 1/1")
+}
+
 func TestCompressionStartsOnlyIfTheObjectIsSureToFit(t *testing.T) {
 	state := stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Warm), seg(2, 20, Hot), seg(3, 30, Hot)}})
 	state.BucketAnswers = false
-	need := compressedBytesMax(1000)
+	need := CompressedBytesMax(1000)
 	wantPlan(t, state, Budgets{1 << 20, 1 << 20, 1000 + need, 1000 + need}, "compress 1/2")
 	wantPlan(t, state, Budgets{1 << 20, 1 << 20, 999 + need, 999 + need})
 	leaving := with(seg(4, 10, Warm, Cold), func(s *Segment) { s.Moving = EvictWarm })
@@ -188,7 +225,7 @@ func TestCompressionStartsOnlyIfTheObjectIsSureToFit(t *testing.T) {
 
 func TestRoomIsMadeForTheCompressionThatWaits(t *testing.T) {
 	state := stateOf(Log{ID: 1, Segments: []Segment{seg(1, 10, Warm, Cold), seg(2, 20, Warm, Cold), seg(3, 30, Hot)}})
-	need := compressedBytesMax(1000)
+	need := CompressedBytesMax(1000)
 	wantPlan(t, state, Budgets{1 << 20, 1 << 20, 1500 + need, 1500 + need}, "evict warm 1/1")
 }
 

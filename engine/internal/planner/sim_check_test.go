@@ -183,8 +183,8 @@ func (c *planCheck) warmUse() (now, left int64) {
 	for _, s := range c.all {
 		switch s.Moving {
 		case Compress:
-			now += compressedBytesMax(s.Copies[Hot].Bytes)
-			left += compressedBytesMax(s.Copies[Hot].Bytes)
+			now += CompressedBytesMax(s.Copies[Hot].Bytes)
+			left += CompressedBytesMax(s.Copies[Hot].Bytes)
 		case EvictWarm:
 			left -= s.Copies[Warm].Bytes
 		}
@@ -197,7 +197,7 @@ func (c *planCheck) compressions() error {
 	use, _ := c.warmUse()
 	var want []*Segment
 	for _, s := range turns[:c.atMost(Compress, turns)] {
-		need := compressedBytesMax(s.Copies[Hot].Bytes)
+		need := CompressedBytesMax(s.Copies[Hot].Bytes)
 		if use > 0 && use+need > c.budgets.WarmBytes {
 			break
 		}
@@ -217,20 +217,44 @@ func (c *planCheck) hotEvictions() error {
 			use -= s.Copies[Hot].Bytes
 		}
 	}
-	return c.evictions(EvictHot, Hot, use, c.budgets.HotLowBytes)
+	return c.evictions(EvictHot, Hot, use, min(c.budgets.HotLowBytes, use-c.lack()))
 }
 
 func (c *planCheck) warmEvictions() error {
 	_, use := c.warmUse()
 	planned := c.planned(Compress)
 	for _, s := range planned {
-		use += compressedBytesMax(s.Copies[Hot].Bytes)
+		use += CompressedBytesMax(s.Copies[Hot].Bytes)
 	}
 	target := c.budgets.WarmLowBytes
 	if turns := c.turns(Compress); len(planned) < c.atMost(Compress, turns) {
-		target = min(target, c.budgets.WarmBytes-compressedBytesMax(turns[len(planned)].Copies[Hot].Bytes))
+		target = min(target, c.budgets.WarmBytes-CompressedBytesMax(turns[len(planned)].Copies[Hot].Bytes))
 	}
-	return c.evictions(EvictWarm, Warm, use, target)
+	lack := c.lack()
+	for _, s := range c.all {
+		// What is planned to leave the hot tier is no other move.
+		if acting := slices.Index(c.acting, s); acting >= 0 && c.actions[acting].Kind != EvictHot {
+			continue
+		}
+		if c.eligible(EvictHot, s) == nil {
+			lack -= s.Copies[Hot].Bytes
+		}
+	}
+	return c.evictions(EvictWarm, Warm, use, min(target, use-lack))
+}
+
+// lack is what the disk is short of when the evictions under way are done.
+func (c *planCheck) lack() int64 {
+	lack := c.state.DiskLackBytes
+	for _, s := range c.all {
+		switch s.Moving {
+		case EvictHot:
+			lack -= s.Copies[Hot].Bytes
+		case EvictWarm:
+			lack -= s.Copies[Warm].Bytes
+		}
+	}
+	return lack
 }
 
 // evictions checks that each victim was needed, that none was left out that

@@ -14,10 +14,11 @@ type model struct {
 	budgets Budgets
 	logs    []*modelLog
 	workers [kinds]int
-	bucket  bool // one is configured
-	answers bool // it answers
-	closed  bool // the breaker has noticed that it does
-	calm    bool // nothing fails
+	bucket  bool  // one is configured
+	answers bool  // it answers
+	closed  bool  // the breaker has noticed that it does
+	calm    bool  // nothing fails
+	disk    int64 // the size of the disk of both tiers
 
 	pinned   []*modelSegment
 	state    State // built anew for each plan
@@ -31,6 +32,7 @@ type modelLog struct {
 	next          uint64
 	segments      []*modelSegment
 	broken        bool // its uploads fail
+	waits         bool // its next segment finds no room on the disk
 	startedNs     [kinds]int64
 }
 
@@ -53,6 +55,10 @@ func newModel(seed uint64) *model {
 		m.logs = append(m.logs, &modelLog{id: 100 - uint64(i), next: 1, broken: r.IntN(12) == 0})
 	}
 	m.budgets = NewBudgets(int64(len(m.logs))*logBytes+int64(r.IntN(20))*activeBytes, int64(3+r.IntN(20))*activeBytes)
+	m.disk = 1 << 40
+	if r.IntN(2) == 0 {
+		m.disk = int64(len(m.logs)+3+r.IntN(20)) * activeBytes
+	}
 	for kind := Compress; kind < kinds; kind++ {
 		m.workers[kind] = 1 + r.IntN(4)
 	}
@@ -67,6 +73,36 @@ func (m *model) hotBytes() int64 {
 
 func (m *model) warmBytes() (bytes int64) {
 	m.each(func(s *modelSegment) { bytes += s.Copies[Warm].Bytes })
+	return bytes
+}
+
+// diskFree is what the disk has left. A compression takes its room bit by bit:
+// here all of it when it begins.
+func (m *model) diskFree() int64 {
+	return m.disk - m.hotBytes() - m.warmBytes() - m.partial()
+}
+
+// lack is what the disk is short of for the segments that wait, and a compression.
+func (m *model) lack() int64 {
+	need := int64(0)
+	for _, log := range m.logs {
+		if log.waits {
+			need += activeBytes
+		}
+	}
+	if need == 0 {
+		return max(0, -m.diskFree())
+	}
+	return max(0, need+CompressedBytesMax(activeBytes)-m.diskFree())
+}
+
+// partial is what the compressions under way may take.
+func (m *model) partial() (bytes int64) {
+	m.each(func(s *modelSegment) {
+		if s.Moving == Compress {
+			bytes += CompressedBytesMax(s.Copies[Hot].Bytes)
+		}
+	})
 	return bytes
 }
 
@@ -136,6 +172,10 @@ func (m *model) append(log *modelLog) {
 		m.count("append refused")
 		return
 	}
+	if log.waits = m.diskFree() < bytes+CompressedBytesMax(activeBytes); log.waits {
+		m.count("disk full")
+		return
+	}
 	log.unsealedBytes = 0
 	s := &modelSegment{log: log, Segment: Segment{ID: log.next, SealedNs: m.nowNs}}
 	s.Copies[Hot], s.good[Hot] = Copy{Bytes: bytes, Verified: true}, true
@@ -150,8 +190,9 @@ func (m *model) complete(s *modelSegment) {
 		return
 	}
 	kind := s.Moving
+	done := (m.calm || m.random.IntN(8) > 0) && m.effect(s, kind, true)
 	s.Moving = None
-	if !m.calm && m.random.IntN(8) == 0 || !m.effect(s, kind, true) {
+	if !done {
 		m.count(kind.String() + " failed")
 		f := &s.Failures[kind]
 		f.Attempt++
@@ -170,8 +211,12 @@ func (m *model) effect(s *modelSegment, kind Kind, recorded bool) bool {
 		if !s.good[Hot] {
 			return false
 		}
+		if m.diskFree() < 0 {
+			m.count("no room to compress")
+			return false
+		}
 		if recorded { // an unfinished file is swept
-			most := compressedBytesMax(s.Copies[Hot].Bytes)
+			most := CompressedBytesMax(s.Copies[Hot].Bytes)
 			s.Copies[Warm], s.good[Warm] = Copy{Bytes: 1 + m.random.Int64N(most), Verified: true, Pins: s.Copies[Warm].Pins}, true
 		}
 	case Upload:
@@ -202,12 +247,11 @@ func (m *model) restart() {
 	m.each(func(s *modelSegment) {
 		if s.Moving != None {
 			m.count("restart with " + s.Moving.String())
-			kind := s.Moving
-			s.Moving = None
 			if m.random.IntN(2) == 0 {
 				m.unpinAll(s)
-				m.effect(s, kind, m.random.IntN(2) == 0)
+				m.effect(s, s.Moving, m.random.IntN(2) == 0)
 			}
+			s.Moving = None
 		}
 		m.unpinAll(s)
 		s.Failures = [kinds]Failure{}
@@ -219,7 +263,7 @@ func (m *model) restart() {
 		m.count("bucket configured or not")
 	}
 	for _, log := range m.logs {
-		log.startedNs = [kinds]int64{}
+		log.startedNs, log.waits = [kinds]int64{}, false
 	}
 }
 
@@ -327,7 +371,7 @@ func (m *model) plan() (int, error) {
 func (m *model) buildState() {
 	logs := make([]Log, 0, len(m.logs))
 	before := m.state.Logs
-	m.state = State{HotBytes: m.hotBytes(), WarmBytes: m.warmBytes(), Bucket: m.bucket, BucketAnswers: m.bucket && m.closed, Free: m.workers}
+	m.state = State{HotBytes: m.hotBytes(), WarmBytes: m.warmBytes(), DiskLackBytes: m.lack(), Bucket: m.bucket, BucketAnswers: m.bucket && m.closed, Free: m.workers}
 	for i, log := range m.logs {
 		var segments []Segment
 		if i < len(before) {
@@ -347,17 +391,16 @@ func (m *model) buildState() {
 // check holds after every step.
 func (m *model) check() error {
 	var err error
-	partial := int64(0)
 	m.each(func(s *modelSegment) {
 		if m.known(s) == 0 {
 			err = fmt.Errorf("segment %d of log %d has no copy left", s.ID, s.log.id)
 		}
-		if s.Moving == Compress {
-			partial += compressedBytesMax(s.Copies[Hot].Bytes)
-		}
 	})
-	if use := m.warmBytes() + partial; use > m.budgets.WarmBytes {
+	if use := m.warmBytes() + m.partial(); use > m.budgets.WarmBytes {
 		err = fmt.Errorf("warm tier may take %d of %d bytes", use, m.budgets.WarmBytes)
+	}
+	if use := m.hotBytes() + m.warmBytes(); use > m.disk {
+		err = fmt.Errorf("the tiers take %d of the %d bytes of the disk", use, m.disk)
 	}
 	if use := m.hotBytes(); use > m.budgets.HotBytes {
 		err = fmt.Errorf("hot tier takes %d of %d bytes", use, m.budgets.HotBytes)

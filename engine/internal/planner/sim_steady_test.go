@@ -10,7 +10,7 @@ import (
 func steadyModel(logs, workers int, budgets Budgets) *model {
 	m := &model{
 		random: rand.New(rand.NewPCG(1, 2)), nowNs: 1e18, budgets: budgets,
-		bucket: true, answers: true, closed: true, calm: true, seen: map[string]int{},
+		bucket: true, answers: true, closed: true, calm: true, disk: 1 << 40, seen: map[string]int{},
 	}
 	for i := range logs {
 		m.logs = append(m.logs, &modelLog{id: uint64(i + 1), next: 1})
@@ -66,6 +66,25 @@ func TestBudgetsHoldWithoutRefusalsWhileTheBucketAnswers(t *testing.T) {
 	}
 	if err := m.settle(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A disk smaller than the budgets bounds them: appends go on, and whatever is
+// dropped has another copy, which check sees to.
+func TestAppendsGoOnOnADiskSmallerThanTheBudgets(t *testing.T) {
+	const logs = 4
+	m := steadyModel(logs, logs+1, NewBudgets(1<<40, 1<<40))
+	m.disk = logs * 6 * activeBytes
+	for range 2000 {
+		m.round(t, logs)
+	}
+	if m.seen["disk full"] == 0 {
+		t.Error("the disk was never full")
+	}
+	for _, log := range m.logs {
+		if log.next < 100 {
+			t.Errorf("log %d sealed %d segments in 2000 rounds", log.id, log.next-1)
+		}
 	}
 }
 

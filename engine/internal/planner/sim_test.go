@@ -45,7 +45,7 @@ func TestSimulation(t *testing.T) {
 		"compress", "upload", "evict hot", "evict warm",
 		"compress failed", "upload failed", "evict hot failed", "evict warm failed",
 		"restart with compress", "restart with upload", "restart with evict hot", "restart with evict warm",
-		"append refused", "pin", "pinned before the eviction", "outage", "damage", "bucket configured or not",
+		"append refused", "disk full", "no room to compress", "pin", "pinned before the eviction", "outage", "damage", "bucket configured or not",
 	} {
 		t.Logf("%8d  %s", seen[what], what)
 		if seen[what] == 0 && steps >= 100_000 {
@@ -72,6 +72,42 @@ func (m *model) run(steps int) error {
 func (m *model) settle() error {
 	m.calm, m.answers, m.closed = true, true, true
 	m.each(m.unpinAll)
+	if err := m.drain(); err != nil {
+		return err
+	}
+	if !m.bucket {
+		return nil
+	}
+	for _, log := range m.logs {
+		if err := m.goesOn(log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goesOn seals segments in a log, as many as fill the disk and the budgets twice
+// over: what is evicted always makes room on the disk for another.
+func (m *model) goesOn(log *modelLog) error {
+	size := min(m.disk, m.budgets.HotBytes+m.budgets.WarmBytes)
+	for range 2 * size / activeBytes {
+		m.nowNs += int64(time.Millisecond)
+		log.unsealedBytes = activeBytes
+		if m.append(log); !log.waits {
+			continue
+		}
+		if err := m.drain(); err != nil {
+			return err
+		}
+		if m.append(log); log.waits {
+			return fmt.Errorf("log %d does not go on: %d bytes hot, %d warm, a disk of %d that lacks %d", log.id, m.hotBytes(), m.warmBytes(), m.disk, m.lack())
+		}
+	}
+	return nil
+}
+
+// drain makes all moves that there are to make.
+func (m *model) drain() error {
 	for range 100 * (m.segments + 1) {
 		m.nowNs += int64(BackoffMax)
 		started, err := m.plan()
@@ -103,7 +139,7 @@ func (m *model) settled() error {
 		switch {
 		case m.bucket && !(s.Copies[Cold].Verified && s.good[Cold]):
 			err = fmt.Errorf("segment %d of log %d never got cold", s.ID, s.log.id)
-		case !m.bucket && !s.Copies[Warm].Verified && s.good[Hot] && m.warmBytes()+compressedBytesMax(activeBytes) <= m.budgets.WarmBytes:
+		case !m.bucket && !s.Copies[Warm].Verified && s.good[Hot] && m.warmBytes()+CompressedBytesMax(activeBytes) <= m.budgets.WarmBytes:
 			err = fmt.Errorf("segment %d of log %d never got warm", s.ID, s.log.id)
 		}
 	})

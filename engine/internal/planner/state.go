@@ -46,6 +46,10 @@ type State struct {
 	// compression under way has written is not in it: Plan counts that by what
 	// it may take at most.
 	WarmBytes int64
+	// DiskLackBytes is what the disk of both local tiers is short of, whatever the
+	// budgets say, for what met its end and waits: the next segment, a compression.
+	// 0: there is room.
+	DiskLackBytes int64
 	// Bucket says that a cold tier is configured.
 	Bucket bool
 	// BucketAnswers says that its circuit breaker is closed. Opening and
@@ -113,6 +117,6 @@ type Action struct {
 	Bytes int64
 }
 
-// compressedBytesMax bounds what the warm copy of a segment may take, where
+// CompressedBytesMax bounds what the warm copy of a segment may take, where
 // nothing in it can be compressed.
-func compressedBytesMax(segmentBytes int64) int64 { return segmentBytes + segmentBytes/256 + 1024 }
+func CompressedBytesMax(segmentBytes int64) int64 { return segmentBytes + segmentBytes/256 + 1024 }
