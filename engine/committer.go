@@ -12,22 +12,24 @@ import (
 // committer writes and syncs what appenders encode. One goroutine runs it; the
 // simulator calls step and tick itself. Its fields belong to that one caller.
 type committer struct {
-	log      *Log
-	spare    *commitBuffer
-	pending  *commitBuffer // taken and not yet written whole
-	next     int           // the span of pending that is written next
-	current  *segmentFile  // the segment that is written now, nil before the first
-	dirty    bool          // current has bytes that were written and not synced
-	since    time.Time     // when the first of them was written
-	marked   bool          // nothing is to be proved by a mark
-	owned    bool          // the manifest says whose epoch it is
-	lastMark closeMark     // where the last mark of current is
-	stalled  bool          // pending waits for a segment to go to
-	taken    uint64        // bytes encoded in what was taken so far
-	takenSeq uint64        // last sequence of it
-	sync     time.Duration // smoothed time of a sync
-	syncs    int64         // of current
-	synced   int64         // bytes that they made durable
+	log        *Log
+	spare      *commitBuffer
+	pending    *commitBuffer // taken and not yet written whole
+	next       int           // the span of pending that is written next
+	current    *segmentFile  // the segment that is written now, nil before the first
+	dirty      bool          // current has bytes that were written and not synced
+	since      time.Time     // when the first of them was written
+	marked     bool          // nothing is to be proved by a mark
+	owned      bool          // the manifest says whose epoch it is
+	lastMark   closeMark     // where the last mark of current is
+	stalled    bool          // pending waits for a segment to go to
+	taken      uint64        // bytes encoded in what was taken so far
+	takenSeq   uint64        // last sequence of it
+	roomRetry  time.Duration // until room is looked for again, 0 while there is some
+	roomLooked time.Time     // when it was last looked for
+	sync       time.Duration // smoothed time of a sync
+	syncs      int64         // of current
+	synced     int64         // bytes that they made durable
 }
 
 // errStalled says that the next segment cannot be opened yet.
@@ -37,8 +39,10 @@ const (
 	// durableMarkDelay is how long a log is idle before a mark proves its end.
 	durableMarkDelay = time.Second
 	// stallRetry is how often a stalled committer looks whether there is room.
-	stallRetry                = 200 * time.Millisecond
-	idleForever time.Duration = 365 * 24 * time.Hour
+	stallRetry = 200 * time.Millisecond
+	// roomRetryMax is how often a log that nobody appends to looks for room.
+	roomRetryMax               = 30 * time.Second
+	idleForever  time.Duration = 365 * 24 * time.Hour
 )
 
 // run commits until the log closes or fails.
@@ -73,14 +77,39 @@ func (l *Log) ended() bool {
 func (c *committer) idleTime() time.Duration {
 	idle := idleForever
 	switch {
-	case c.stalled || c.log.roomError() != nil:
+	case c.stalled && c.log.roomError() == nil:
 		idle = stallRetry
 	case c.dirty:
 		idle = max(0, c.untilFlush())
 	case !c.marked && c.current != nil:
 		idle = durableMarkDelay
 	}
-	return min(idle, c.log.untilSealByAge())
+	return min(idle, c.untilRoomRetry(), c.log.untilSealByAge())
+}
+
+// untilRoomRetry is how long to wait until room for the next segment is looked
+// for again. An eviction makes it be looked for at once; this is for room that
+// others make. A log that nobody appends to looks less and less often.
+func (c *committer) untilRoomRetry() time.Duration {
+	if c.log.roomError() == nil {
+		c.roomRetry = 0
+		return idleForever
+	}
+	if c.roomRetry == 0 {
+		c.roomRetry, c.roomLooked = stallRetry, time.Now()
+	}
+	wait := c.roomRetry
+	if c.log.roomAsked() {
+		wait = stallRetry
+	}
+	return max(0, wait-time.Since(c.roomLooked))
+}
+
+// retryRoom looks for room for the next segment again.
+func (c *committer) retryRoom() {
+	c.log.roomLookedFor()
+	c.roomRetry, c.roomLooked = min(2*c.roomRetry, roomRetryMax), time.Now()
+	c.log.keeper.retryRoom()
 }
 
 // step takes what is appended, writes it and syncs if that is wanted. It
@@ -346,7 +375,9 @@ func (c *committer) syncAndPublish() error {
 func (c *committer) tick() {
 	l := c.log
 	switch {
-	case c.stalled || l.roomError() != nil:
+	case c.untilRoomRetry() <= 0:
+		c.retryRoom()
+	case c.stalled:
 		l.keeper.poke()
 	case c.dirty:
 		if err := c.syncAfterTurn(); err != nil {

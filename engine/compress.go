@@ -35,6 +35,7 @@ func (l *Log) compress(ctx context.Context, id uint64, attempt int) error {
 	if err := l.noteMove(manifest.Record{SegmentID: id, Payload: done}); err != nil {
 		return err
 	}
+	l.engine.disk.settleCompression(moveKey{l.id, id})
 	s := l.segmentByID(id)
 	l.holdWarm(s, info.Bytes)
 	s.doubt.trust(manifest.TierWarm)
@@ -53,7 +54,11 @@ func (l *Log) compressionFailed(id uint64, attempt int, cause error) error {
 	if err := l.noteMove(failed); err != nil {
 		return errors.Join(cause, err)
 	}
-	l.noteBadSource(l.segmentByID(id), cause)
+	s := l.segmentByID(id)
+	if isNoSpace(cause) {
+		l.engine.disk.noteCompression(moveKey{l.id, id}, s.bytes.Load())
+	}
+	l.noteBadSource(s, cause)
 	l.emit(Event{Kind: EventSegmentWarmFailed, Segment: id, Reason: reason, Err: cause})
 	return fmt.Errorf("compress segment %d: %w", id, cause)
 }

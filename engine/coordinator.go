@@ -130,12 +130,33 @@ func (c *coordinator) begin(action planner.Action) *Log {
 	return log
 }
 
-// end notes how a move ended.
+// end notes how a move ended, and tells those who wait for the room that it
+// made.
 func (c *coordinator) end(action planner.Action, err error) {
+	evicted := err == nil && (action.Kind == planner.EvictHot || action.Kind == planner.EvictWarm)
+	var compressible []moveKey
+	if evicted {
+		compressible = c.engine.disk.noteEvicted(action.Bytes)
+	}
+	c.noteEnd(action, err, compressible)
+	c.poke()
+	if !evicted {
+		return
+	}
+	for _, log := range c.engine.openLogs() {
+		log.keeper.retryRoom()
+	}
+}
+
+// noteEnd notes how a move ended, and that compressions that failed for want of
+// room may be tried again.
+func (c *coordinator) noteEnd(action planner.Action, err error, compressible []moveKey) {
 	now := c.engine.opts.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer c.poke()
+	for _, key := range compressible {
+		delete(c.mu.failures[key], planner.Compress)
+	}
 	key := moveKey{action.LogID, action.Segment}
 	delete(c.mu.moving, key)
 	c.mu.running[action.Kind]--
@@ -215,6 +236,7 @@ func (c *coordinator) untilRetry(planned time.Time) time.Duration {
 
 // forget drops what is remembered of a closed log's moves.
 func (c *coordinator) forget(log *Log) {
+	c.engine.disk.forget(log.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key := range c.mu.failures {

@@ -11,7 +11,8 @@ import (
 // plan asks the planner what to move now.
 func (c *coordinator) plan(now time.Time) []planner.Action {
 	state := planner.State{
-		HotBytes: c.engine.hot.used.Load(), WarmBytes: c.engine.warm.Load(), Bucket: c.engine.bucket != nil,
+		HotBytes: c.engine.hot.used.Load(), WarmBytes: c.engine.warm.Load(), DiskLackBytes: c.engine.disk.lack(),
+		Bucket: c.engine.bucket != nil,
 	}
 	logs := c.engine.openLogs()
 	c.mu.Lock()
@@ -20,7 +21,7 @@ func (c *coordinator) plan(now time.Time) []planner.Action {
 	for kind, most := range movesMax {
 		state.Free[kind] = most - c.mu.running[kind]
 	}
-	needed := c.engine.bucket != nil || state.HotBytes > c.engine.budgets.HotLowBytes
+	needed := c.engine.bucket != nil || state.HotBytes > c.engine.budgets.HotLowBytes || state.DiskLackBytes > 0
 	if !needed || c.engine.opts.WarmBytesMax == NoWarm {
 		state.Free[planner.Compress] = 0 // nothing is uploaded, and nothing needs the room
 	}

@@ -16,8 +16,8 @@
 //
 // One coordinator an engine shows the planner what is sealed and runs the moves
 // that it returns, each in a goroutine of its log, which Close ends and waits
-// for. It sleeps until it is poked: by a seal, by the end of a move, by an append
-// that finds no room, when a log is opened, or when a failed move is due again.
+// for. It sleeps until it is poked: by a seal, by the end of a move, by a
+// segment that finds no room, when a log is opened, or when a failed move is due again.
 // What a move did is durable in the manifest before anything is dropped on the
 // strength of it. Readers take the nearest copy that is believed to be good, go
 // on in another where it is not, and tell the coordinator.
@@ -25,10 +25,10 @@
 // # Lock order
 //
 // Engine.lifecycle before coordinator.mu before Engine.mu before Log.mu before
-// segmentFile.mapped. journal.writing, reserve.changing, Log.claiming and
-// subjectTracker.loading serialise I/O, are held over it, and are taken before
-// Log.mu, never under it: claiming before writing before changing. maintainer.mu
-// comes before Log.mu too. objectCache.mu and Log.emitting are taken last:
+// segmentFile.mapped. journal.writing, reserve.changing, diskRoom.allocating,
+// Log.claiming and subjectTracker.loading serialise I/O, are held over it, and are
+// taken before Log.mu, never under it: claiming before writing before changing. maintainer.mu
+// comes before Log.mu too. objectCache.mu, diskRoom.mu and Log.emitting are taken last:
 // nothing else is taken under them. No other lock is held over I/O, with the exception of
 // segmentFile.mapped, which is held while a file is mapped or unmapped.
 // Log.segments, the manifest's state and the watermarks are published through

@@ -30,6 +30,7 @@ type Engine struct {
 	lock       io.Closer
 	hot        hotBudget
 	reserve    reserve
+	disk       *diskRoom
 	blocks     blockPool
 	syncs      syncTurns
 	unsealed   atomic.Int64 // logs that have an unsealed segment
@@ -132,6 +133,7 @@ func newEngine(dir string, opts Options) *Engine {
 	e.token = fmt.Sprintf("%016x", opts.random())
 	e.objects = newObjectCache(opts.IndexBytesMax)
 	e.coordinator = newCoordinator(e)
+	e.disk = newDiskRoom(e)
 	return e
 }
 

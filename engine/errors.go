@@ -66,7 +66,8 @@ type BackpressureKind uint8
 
 // The kinds of backpressure.
 const (
-	// Admission: the hot budget is full, or the disk is.
+	// Admission: the hot budget is full, or the disk is, and nothing that is good
+	// elsewhere is left to drop.
 	Admission BackpressureKind = iota + 1
 	// Rollover: the next segment is not ready, or two are unsealed already.
 	Rollover

@@ -96,7 +96,7 @@ func (j *journal) commit() error {
 	if !isNoSpace(err) {
 		return err
 	}
-	if releaseErr := j.log.engine.reserve.release(); releaseErr != nil {
+	if releaseErr := j.log.engine.disk.giveReserve(); releaseErr != nil {
 		return errors.Join(err, releaseErr)
 	}
 	return j.writing.writer.Commit()

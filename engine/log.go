@@ -308,6 +308,7 @@ func (l *Log) poison(cause error) {
 		close(waiter)
 	}
 	l.keeper.wakeWaiters()
+	l.engine.disk.forget(l.id)
 	if first {
 		l.engine.opts.Logger.Error("log_poisoned", "group", "aof2.flush", "log", l.name, "error", cause)
 		l.emit(Event{Kind: EventLogPoisoned, Err: failure})
@@ -388,7 +389,11 @@ func (l *Log) addSegment(s *segmentFile) {
 // capacityFor is the size of the segment after one of this size, and at least
 // large enough for records of so many bytes.
 func (l *Log) capacityFor(previous, recordBytes int64) int64 {
-	share := l.engine.hot.limit / (8 * max(1, l.engine.unsealed.Load()))
+	room := l.engine.hot.limit
+	if disk := l.engine.disk.segmentsMax.Load(); disk > 0 {
+		room = min(room, disk)
+	}
+	share := room / (8 * max(1, l.engine.unsealed.Load()))
 	target := max(l.opts.SegmentBytesMin, min(l.opts.SegmentBytesMax, share))
 	capacity := min(target, 2*previous)
 	if previous == 0 {

@@ -23,6 +23,7 @@ type maintainer struct {
 		stopped    bool
 		activating bool  // next.tmp is about to get its final name
 		wanted     bool  // a successor is wanted
+		retry      bool  // there may be room again for it
 		need       int64 // it must have at least so many bytes
 		successor  *successor
 		changed    chan struct{} // closed at the next seal, poison or stop
@@ -68,7 +69,7 @@ func (k *maintainer) dueLocked() bool {
 	if k.log.failed() {
 		return false // whatever is due stays so
 	}
-	return k.successorDueLocked() && k.log.roomError() == nil || k.fillDueLocked() || k.log.sealable() != nil
+	return k.successorDueLocked() && (k.mu.retry || k.log.roomError() == nil) || k.fillDueLocked() || k.log.sealable() != nil
 }
 
 // step does one piece of work and reports whether it did any.
@@ -135,7 +136,38 @@ func (k *maintainer) successorDue() int64 {
 	if k.mu.stopped || !k.successorDueLocked() {
 		return 0
 	}
+	k.mu.retry = false
 	return k.mu.need
+}
+
+// retryRoom makes the maintainer look again for room, if it found none.
+func (k *maintainer) retryRoom() {
+	k.mu.Lock()
+	k.mu.retry = k.successorDueLocked()
+	due := k.mu.retry
+	k.mu.Unlock()
+	if due {
+		k.poke()
+	}
+}
+
+// shrinkNeed makes the file that is to be prepared smaller if the disk turned
+// out to have less room for segments than was thought, and reports whether it
+// did. What records were assigned to already keeps its size.
+func (k *maintainer) shrinkNeed() bool {
+	l := k.log
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := *l.segments.Load()
+	if l.mu.tail != nil && (len(list) == 0 || list[len(list)-1] != l.mu.tail) {
+		return false
+	}
+	l.mu.nextCapacity = min(l.mu.nextCapacity, l.capacityFor(l.mu.nextCapacity, 0))
+	shrunk := l.mu.nextCapacity < k.mu.need
+	k.mu.need = min(k.mu.need, l.mu.nextCapacity)
+	return shrunk
 }
 
 func (l *Log) plannedCapacity() int64 {
@@ -149,8 +181,12 @@ func (l *Log) plannedCapacity() int64 {
 func (k *maintainer) prepare(bytes int64) bool {
 	next, err := k.makeSuccessor(bytes)
 	var full *BackpressureError
+	if isNoSpace(err) && k.shrinkNeed() {
+		return true
+	}
 	if errors.As(err, &full) || isNoSpace(err) {
 		k.log.setNoRoom(err)
+		k.log.engine.coordinator.poke()
 		return false
 	}
 	if err != nil {
@@ -170,18 +206,13 @@ func (k *maintainer) makeSuccessor(bytes int64) (*successor, error) {
 	l := k.log
 	next := k.takeSuccessor()
 	if next == nil {
-		file, err := l.engine.opts.FS.Create(l.paths.successor())
-		if err != nil {
-			return nil, fmt.Errorf("create successor: %w", err)
-		}
-		next = &successor{file: file}
+		next = &successor{}
 	}
 	grow := bytes - next.bytes
 	if !l.engine.hot.take(grow) {
-		l.engine.coordinator.poke()
 		return nil, errors.Join(l.budgetError(grow), k.putBack(next))
 	}
-	err := next.file.Allocate(bytes, segmentAllocation)
+	err := l.engine.disk.take(l.id, grow, bytes, func() error { return k.allocate(next, bytes) })
 	if err == nil {
 		err = next.file.Sync()
 	}
@@ -191,6 +222,16 @@ func (k *maintainer) makeSuccessor(bytes int64) (*successor, error) {
 	}
 	next.bytes = bytes
 	return next, nil
+}
+
+// allocate gives the successor blocks, and a file if it has none.
+func (k *maintainer) allocate(next *successor, bytes int64) (err error) {
+	if next.file == nil {
+		if next.file, err = k.log.engine.opts.FS.Create(k.log.paths.successor()); err != nil {
+			return err
+		}
+	}
+	return next.file.Allocate(bytes, segmentAllocation)
 }
 
 // segmentAllocation is how segment files get their blocks.
@@ -217,6 +258,9 @@ func (k *maintainer) putBack(next *successor) error {
 // drop closes and removes next.tmp.
 func (k *maintainer) drop(next *successor) error {
 	k.log.engine.hot.giveBack(next.bytes)
+	if next.file == nil {
+		return nil
+	}
 	err := next.file.Close()
 	return errors.Join(err, k.log.engine.opts.FS.Remove(k.log.paths.successor()))
 }

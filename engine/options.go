@@ -14,7 +14,9 @@ import (
 // defaults and refuses what is out of range.
 type Options struct {
 	// HotBytesMax bounds the local bytes of all segment files together,
-	// preallocated ones included. Default 4 GiB.
+	// preallocated ones included. Default 4 GiB. A disk that is full before its
+	// budgets are bounds them too: what is good elsewhere is dropped for what is
+	// written next.
 	HotBytesMax int64
 	// WarmBytesMax bounds the local bytes of all compressed segments together.
 	// Default 16 GiB. NoWarm, without a bucket only: nothing is compressed, and

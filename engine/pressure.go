@@ -9,6 +9,7 @@ const backpressureRetry = 100 * time.Millisecond
 // Log.mu guards it.
 type pressure struct {
 	noRoom  error // why no further segment can be opened, nil if one can
+	asked   bool  // an append was refused for that since room was last looked for
 	rolling bool  // the committer waits for the next segment
 
 	entered  BackpressureKind // appends have been refused with this kind; 0: none
@@ -28,6 +29,10 @@ func (l *Log) refuseLocked(kind BackpressureKind, full string, cause error) erro
 		l.signalLocked()
 	}
 	p.refused++
+	if kind == Admission && !p.asked {
+		p.asked = true
+		l.signalLocked() // the committer looks for room the sooner
+	}
 	return &BackpressureError{Log: l.name, Kind: kind, RetryAfter: backpressureRetry, Full: full, Cause: cause}
 }
 
@@ -61,6 +66,20 @@ func (l *Log) roomError() error {
 // when there is room, whether somebody appends or not.
 func (l *Log) refusingLocked() bool {
 	return l.mu.pressure.noRoom != nil && (l.mu.tail == nil || l.mu.pressure.entered == Admission)
+}
+
+// roomAsked reports whether an append was refused for want of room since room
+// was last looked for.
+func (l *Log) roomAsked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.pressure.asked
+}
+
+func (l *Log) roomLookedFor() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.pressure.asked = false
 }
 
 func (l *Log) setRolling(rolling bool) {

@@ -118,7 +118,7 @@ func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) error {
 	if !isNoSpace(err) {
 		return err
 	}
-	if err := l.engine.reserve.release(); err != nil {
+	if err := l.engine.disk.giveReserve(); err != nil {
 		return err
 	}
 	_, err = s.file.WriteAt(data, offset)

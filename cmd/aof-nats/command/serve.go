@@ -39,7 +39,7 @@ With --bucket, sealed segments are compressed, uploaded, and dropped from the
 local disk as --hot-bytes and --warm-bytes ask for; they are read back the same
 way wherever they are. Without it, nothing leaves the local disk: segments are
 compressed when --hot-bytes fills up, and publishers are refused when
---warm-bytes is full too.
+--warm-bytes is full too. A disk that is full before them bounds both.
 
 Logs on disk that no --log names are opened for reading and take no messages.
 
