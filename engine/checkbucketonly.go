@@ -147,9 +147,7 @@ func (l *logChecker) checkGenerations(objects []listedObject) error {
 	s.proven = s.last
 	l.segments = append(l.segments, s)
 	l.found.Segments++
-	l.found.Copies[manifest.TierCold] += s.copies[manifest.TierCold]
-	l.found.Records += s.records
-	l.found.DataBytes += s.dataBytes
+	l.count(s)
 	l.found.Damage = append(l.found.Damage, s.damage...)
 	l.found.Notes = append(l.found.Notes, s.notes...)
 	return nil
@@ -163,7 +161,10 @@ func (s *segmentCheck) checkListed(listed *listedObject, decides bool) (sound bo
 		segmentCheck: s, tier: manifest.TierCold, path: s.log.folder.Name() + "/" + key,
 		source: &coldSource{folder: s.log.folder, key: key}, objectBytes: listed.bytes,
 	}
-	s.copies[manifest.TierCold]++
+	s.sawCopy(manifest.TierCold, listed.bytes)
+	if !s.log.opts.Deep {
+		s.unread = s.unread.With(manifest.TierCold)
+	}
 	s.log.opts.OnProgress(s.log.name, c.path)
 	before := len(s.damage)
 	object, err := c.open(tier.Identity{LogID: s.log.id, SegmentID: listed.ID})

@@ -85,12 +85,12 @@ func (s *segmentCheck) lookCold() error {
 	case err != nil:
 		return s.loseCold(err)
 	case found.Bytes != c.objectBytes:
-		s.copies[manifest.TierCold]++
+		s.sawCopy(manifest.TierCold, found.Bytes)
 		s.usable = s.usable.With(manifest.TierCold)
 		c.brokenWhole(fmt.Sprintf("the object has %d bytes, the manifest says %d", found.Bytes, c.objectBytes))
 		return nil
 	}
-	s.copies[manifest.TierCold]++
+	s.sawCopy(manifest.TierCold, found.Bytes)
 	s.usable = s.usable.With(manifest.TierCold)
 	changed := entry.Cold.ETag != "" && found.ETag != entry.Cold.ETag
 	if !changed && !s.log.opts.Deep {

@@ -28,9 +28,12 @@ type LogCheck struct {
 	// something proves them; LastSeq is FirstSeq - 1 if there are none.
 	FirstSeq, LastSeq uint64
 	// Segments counts the segments, Copies those of their copies that were
-	// looked at, by tier.
-	Segments int
-	Copies   [3]int
+	// looked at, by tier, and CopyBytes what these take. Of ColdUnread objects only
+	// the ends, or not even those, were read.
+	Segments   int
+	Copies     [3]int
+	CopyBytes  [3]int64
+	ColdUnread int
 	// Records counts the records that verify in at least one copy; of cold
 	// objects that were not read, their number is what their seal says. DataBytes
 	// is subjects, headers and payloads of the records that were read.

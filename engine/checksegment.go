@@ -30,8 +30,9 @@ type segmentFound struct {
 	// base and last are its sequences, last is base - 1 if it has none. proven is
 	// the last one that something proves durable.
 	base, last, proven uint64
-	// copies counts the copies that were looked at.
-	copies [3]int
+	// copies counts the copies that were looked at, copyBytes what they take.
+	copies    [3]int
+	copyBytes [3]int64
 	// usable are the tiers whose copy serves records, but for bad ones; unread
 	// those among them that were not read.
 	usable, unread manifest.TierSet
@@ -54,16 +55,32 @@ func (l *logChecker) checkSegments() error {
 		}
 		l.found.Damage = append(l.found.Damage, s.damage...)
 		l.found.Notes = append(l.found.Notes, s.notes...)
-		l.found.Records += s.records
-		l.found.DataBytes += s.dataBytes
-		for t, copies := range s.copies {
-			l.found.Copies[t] += copies
-		}
+		l.count(s)
 		if s.part {
 			l.found.Segments++
 		}
 	}
 	return nil
+}
+
+// count adds up what was found of a segment. Its records count once, however many
+// copies hold them.
+func (l *logChecker) count(s *segmentCheck) {
+	l.found.Records += s.records
+	l.found.DataBytes += s.dataBytes
+	for t := range s.copies {
+		l.found.Copies[t] += s.copies[t]
+		l.found.CopyBytes[t] += s.copyBytes[t]
+	}
+	if s.unread.Has(manifest.TierCold) {
+		l.found.ColdUnread += s.copies[manifest.TierCold]
+	}
+}
+
+// sawCopy notes that a copy of so many bytes was looked at.
+func (s *segmentCheck) sawCopy(t manifest.Tier, bytes int64) {
+	s.copies[t]++
+	s.copyBytes[t] += bytes
 }
 
 // check looks until nothing is wrong, or until the same is wrong twice: a root in
@@ -146,7 +163,6 @@ func (s *segmentCheck) lookHot() error {
 		}
 		return nil
 	}
-	s.copies[manifest.TierHot]++
 	s.part = true
 	path := s.log.paths.segment(*own)
 	s.log.opts.OnProgress(s.log.name, path)
@@ -158,6 +174,7 @@ func (s *segmentCheck) lookHot() error {
 	if err != nil && !isUnreadable(err) {
 		return err
 	}
+	s.sawCopy(manifest.TierHot, int64(len(contents)))
 	s.usable = s.usable.With(manifest.TierHot)
 	h := &hotCheck{segmentCheck: s, name: *own, path: path, contents: contents}
 	if err != nil {
@@ -280,7 +297,7 @@ func (s *segmentCheck) lookWarm() error {
 		s.missing(manifest.TierWarm, path)
 		return nil
 	}
-	s.copies[manifest.TierWarm]++
+	s.sawCopy(manifest.TierWarm, int64(entry.Warm.ObjectBytes))
 	s.log.opts.OnProgress(s.log.name, path)
 	return s.checkWarm(path)
 }

@@ -28,7 +28,8 @@ With the URL of a bucket instead of a root, the objects in it are checked, and
 that no sequence is missing between them.
 
 Each finding says which copy is damaged and what that costs: none, repairable (the
-records are in another copy) or lost. Below the damage stands what is remarkable
+records are in another copy) or lost. A record counts once, however many copies
+hold it. Below the damage stands what is remarkable
 and not wrong, such as a torn tail behind what is durable.
 
 Exit code 5 says that something is damaged, 4 that something could not be looked

@@ -156,6 +156,22 @@ func TestEachCopyIsCheckedAndWhatItsDamageCostsIsSaid(t *testing.T) {
 	}
 }
 
+// The records count once however many copies hold them, and what the copies take
+// is said of a bucket too.
+func TestFsckSaysHowManyCopiesThereAreAndWhatTheyTake(t *testing.T) {
+	root, bucket := tieredRoot(t)
+	for _, c := range []struct{ place, deep, want string }{
+		{root, "--deep=false", `^N: ok: 50 records \(1 to 50\) in 1 segment; copies: 1 hot \([1-9.]+ KiB\), 1 warm \([1-9][0-9.]* (K?i?)B\), 1 cold \([1-9][0-9.]* (K?i?)B\), the cold ones not read whole\n$`},
+		{root, "--deep", `^N: ok: 50 records \(1 to 50\) in 1 segment; copies: 1 hot \([1-9.]+ KiB\), 1 warm \([1-9][0-9.]* (K?i?)B\), 1 cold \([1-9][0-9.]* (K?i?)B\)\n$`},
+		{"file://" + bucket, "--deep=false", `^N: ok: 50 records \(1 to 50\) in 1 segment; copies: 1 cold \([1-9][0-9.]* (K?i?)B\), the cold ones not read whole\n$`},
+		{"file://" + bucket, "--deep", `^N: ok: 50 records \(1 to 50\) in 1 segment; copies: 1 cold \([1-9][0-9.]* (K?i?)B\)\n$`},
+	} {
+		if text := succeed(t, "fsck", c.place, c.deep); !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("%s %s: %q", c.place, c.deep, text)
+		}
+	}
+}
+
 func TestABucketThatIsGoneIsNoDamage(t *testing.T) {
 	root, bucket := tieredRoot(t)
 	if err := os.RemoveAll(bucket); err != nil {

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aof-nats/aof-nats/engine"
 )
@@ -40,9 +41,35 @@ type logCheck struct {
 
 // copiesReport counts the copies of segments that were looked at.
 type copiesReport struct {
-	Hot  int `json:"hot"`
-	Warm int `json:"warm"`
-	Cold int `json:"cold"`
+	Hot        int   `json:"hot"`
+	Warm       int   `json:"warm"`
+	Cold       int   `json:"cold"`
+	HotBytes   int64 `json:"hot_bytes"`
+	WarmBytes  int64 `json:"warm_bytes"`
+	ColdBytes  int64 `json:"cold_bytes"`
+	ColdUnread int   `json:"cold_unread"` // not read whole
+}
+
+// String says how many copies there are in which tier.
+func (c *copiesReport) String() string {
+	var tiers []string
+	for _, tier := range []struct {
+		name  string
+		count int
+		bytes int64
+	}{{tierHot, c.Hot, c.HotBytes}, {tierWarm, c.Warm, c.WarmBytes}, {tierCold, c.Cold, c.ColdBytes}} {
+		if tier.count > 0 {
+			tiers = append(tiers, fmt.Sprintf("%d %s (%s)", tier.count, tier.name, formatBytes(tier.bytes)))
+		}
+	}
+	text := strings.Join(tiers, ", ")
+	switch {
+	case c.ColdUnread == c.Cold && c.Cold > 0:
+		text += ", the cold ones not read whole"
+	case c.ColdUnread > 0:
+		text += fmt.Sprintf(", %d of the cold ones not read whole", c.ColdUnread)
+	}
+	return text
 }
 
 type epochsReport struct {
@@ -81,7 +108,10 @@ func reportOfCheck(checked *engine.CheckReport) *rootCheck {
 		l := &checked.Logs[i]
 		c := logCheck{
 			Name: l.Name, Records: l.Records, Bytes: l.DataBytes, FirstSeq: l.FirstSeq, LastSeq: l.LastSeq, Segments: l.Segments,
-			Copies: copiesReport{Hot: l.Copies[0], Warm: l.Copies[1], Cold: l.Copies[2]},
+			Copies: copiesReport{
+				Hot: l.Copies[0], Warm: l.Copies[1], Cold: l.Copies[2], ColdUnread: l.ColdUnread,
+				HotBytes: l.CopyBytes[0], WarmBytes: l.CopyBytes[1], ColdBytes: l.CopyBytes[2],
+			},
 			Damage: append([]damageReport{}, reportsOf(l.Damage)...), Notes: reportsOf(l.Notes),
 		}
 		if l.EpochLast > 0 {
@@ -118,9 +148,9 @@ func (c *logCheck) summary() string {
 	if c.failure != nil || len(c.Damage) > 0 {
 		verdict = "DAMAGED"
 	}
-	line := fmt.Sprintf("%s: %s: %s in %s, %s", c.Name, verdict, c.describeRecords(), plural(c.Segments, "segment"), formatBytes(c.Bytes))
-	if c.Copies.Warm+c.Copies.Cold > 0 {
-		line += fmt.Sprintf("; %d hot, %d warm, %d cold", c.Copies.Hot, c.Copies.Warm, c.Copies.Cold)
+	line := fmt.Sprintf("%s: %s: %s in %s", c.Name, verdict, c.describeRecords(), plural(c.Segments, "segment"))
+	if copies := c.Copies.String(); copies != "" {
+		line += "; copies: " + copies
 	}
 	if c.failure != nil {
 		line += fmt.Sprintf("; cannot be read: %v", c.failure)
