@@ -150,6 +150,7 @@ func (s *segmentFile) showDurable(contents []byte, scan segment.ScanResult, know
 		}
 		end, last = lastBefore(contents, s.header, extent, limit, last)
 	}
+	s.unproven = scan.LastSeq - min(last, scan.LastSeq)
 	s.lastSeq.Store(last)
 	s.writtenEnd.Store(end)
 	s.durableEnd.Store(end)

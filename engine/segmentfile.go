@@ -19,6 +19,9 @@ type segmentFile struct {
 	// epoch is the number of the last owner that wrote into the segment, if it
 	// is not the one in the header.
 	epoch uint64
+	// unproven counts the records behind the last one of a read-only log that
+	// nothing proves durable. It is set before anybody sees the segment.
+	unproven uint64
 	// lost says why nothing of the segment can be read; "" if it can.
 	lost string
 

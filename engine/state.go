@@ -14,10 +14,14 @@ type State struct {
 	Created    int64  // when the log was made, nanoseconds since the Unix epoch
 	FirstSeq   uint64 // first sequence kept, 1 for an empty log
 	Watermarks Watermarks
-	Segments   []SegmentState
-	HotBytes   int64 // of this log's segment files, preallocated bytes included
-	WarmBytes  int64 // of its compressed files
-	ColdBytes  int64 // of its segments in the bucket
+	// Unproven counts the records behind Watermarks.Durable that a read-only log
+	// found in the files and that nothing there proves durable yet, though their
+	// publishers may have been told: the next record does, or a second of idling.
+	Unproven  uint64
+	Segments  []SegmentState
+	HotBytes  int64 // of this log's segment files, preallocated bytes included
+	WarmBytes int64 // of its compressed files
+	ColdBytes int64 // of its segments in the bucket
 	// Poisoned is the failure that ended the log's life as a writer, or nil.
 	Poisoned error
 	// Backpressure is the kind that refuses appends now, 0 if none does.
@@ -73,6 +77,7 @@ func (l *Log) State() State {
 		state.WarmBytes += segment.WarmBytes
 		state.ColdBytes += segment.ColdBytes
 		state.Segments = append(state.Segments, segment)
+		state.Unproven += s.unproven
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

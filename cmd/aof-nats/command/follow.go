@@ -72,10 +72,23 @@ func (a *app) read(ctx context.Context, name string, s *selection, follow bool,
 	}
 	err = p.run(ctx)
 	err = errors.Join(err, out.Flush(), reader.Close())
+	if err == nil && !follow && !p.complete() && !p.pastEnd() {
+		a.sayUnproven(log.State())
+	}
 	if err == nil && skipped > 0 {
 		return &skippedError{ranges: skipped}
 	}
 	return explainDamage(err)
+}
+
+// sayUnproven says that there are records which cannot be printed yet.
+func (a *app) sayUnproven(state engine.State) {
+	if state.Unproven == 0 {
+		return
+	}
+	fmt.Fprintf(a.env.Stderr, "behind sequence %d the files hold %s that nothing in them proves to be on the disk yet: "+
+		"read again in a second, with --follow, or over NATS with -s; if nobody has the root open, serve decides what is kept\n",
+		state.Watermarks.Durable, plural(state.Unproven, "record"))
 }
 
 // run prints until the end or the limit, or, when following, until ctx ends.

@@ -88,8 +88,11 @@ func (a *app) logInfoCommand() *cobra.Command {
 	called := &cobra.Command{
 		Use:   "info LOG --root DIR",
 		Short: "Describe a log and its segments",
-		Args:  cobra.ExactArgs(1),
-		RunE:  a.run(func(_ context.Context, args []string) error { return a.describeLog(&root, args[0]) }),
+		Long: `Describes a log and its segments, as the files prove them. While serve has the
+root open, its last step shows when the next one is recorded: until then nothing in
+the files proves that it is on the disk. The same holds for the last records.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.run(func(_ context.Context, args []string) error { return a.describeLog(&root, args[0]) }),
 	}
 	root.addTo(called)
 	called.ValidArgsFunction = root.completeLogs

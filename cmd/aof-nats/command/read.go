@@ -23,7 +23,10 @@ func (a *app) readCommand() *cobra.Command {
 records that are on stable storage are printed.
 
 With --root the files are read: the root may be in use by serve, it is not
-locked and not written to. Otherwise the bridge that serves the log is asked over
+locked and not written to. What was stored last is printed once something in the
+files proves that it is on the disk: the next record does, or a second without
+one. Until then standard error says how many records are behind, and --follow
+waits for them. Otherwise the bridge that serves the log is asked over
 NATS; when the connection or the bridge is away for less than a minute, the
 reading goes on where it was.
 

@@ -102,6 +102,39 @@ func TestWhichRecordsAreRead(t *testing.T) {
 	}
 }
 
+// What was acknowledged a moment ago may not be provable from the files yet: then
+// that is said, and --follow waits for it.
+func TestRecordsThatAreNotYetProvedDurableAreSaid(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	eng, err := engine.Open(root, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = eng.Close() }()
+	log := appendTo(t, eng, "N", engine.LogOptions{}, numbered(3))
+	said := false
+	for count := 4; !said && count < 100; count++ { // the mark of an idle second may come before the reading
+		if _, err := log.AppendSync(testContext(t), &engine.Record{Payload: []byte("last")}); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, "read", "N", "--root", root, "--format", "ndjson")
+		said = strings.Contains(r.stderr, "that nothing in them proves to be on the disk yet")
+		if printed := strings.Count(r.stdout, "\n"); r.code != exitSuccess || said != (printed < count) || said == (r.stderr == "") {
+			t.Fatalf("exit code %d, %d of %d records printed, stderr %q", r.code, printed, count, r.stderr)
+		}
+		limit := fmt.Sprint(count)
+		if got := sequences(t, "read", "N", "--root", root, "--follow", "--limit", limit); len(got) != count {
+			t.Fatalf("%d of %d records with --follow", len(got), count)
+		}
+		if r := run(t, "read", "N", "--root", root, "--to-seq", "1"); r.stderr != "" {
+			t.Fatalf("what was asked for is printed, and stderr is %q", r.stderr)
+		}
+	}
+	if !said {
+		t.Error("nothing was ever said to be behind")
+	}
+}
+
 func TestReadingFromARecordID(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	writeLog(t, root, "N", numbered(5))
