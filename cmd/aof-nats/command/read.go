@@ -47,6 +47,9 @@ can be read.`,
 		if err := from.apply(&options, time.Now()); err != nil {
 			return err
 		}
+		if toSeq > 0 && options.FromSeq > toSeq {
+			return usagef("--from-seq %d is behind --to-seq %d", options.FromSeq, toSeq)
+		}
 		if selected.root.dir == "" {
 			replay := replayFrom(&options)
 			replay.Follow = follow

@@ -177,6 +177,12 @@ func TestReadingRefusesWhatItCannotDo(t *testing.T) {
 		{`--root R --format raw --delimiter \q`, "escape"},
 		{"--root R --subject a..b", "is no subject"},
 		{"--root R --from-seq 1 --from-time 1m", "give one of --from-seq"},
+		{"--root R --from-seq 4 --to-seq 3", "--from-seq 4 is behind --to-seq 3"},
+		{"--root R --from-seq 4 --to-seq 3 --follow", "--from-seq 4 is behind --to-seq 3"},
+		{"--from-seq 4 --to-seq 3", "--from-seq 4 is behind --to-seq 3"},
+		{"--root R --from-seq -1", "--from-seq"},
+		{"--root R --to-seq -1", "--to-seq"},
+		{"--root R --limit -1", "--limit"},
 		{"--root R --from-time yesterday", "2026-01-31T13:00:00Z"},
 		{"--root R --from-time -5m", "--from-time"},
 		{"--root R --from-id 1:x", "SEGMENT:OFFSET"},
@@ -185,7 +191,39 @@ func TestReadingRefusesWhatItCannotDo(t *testing.T) {
 		args := strings.Fields(strings.ReplaceAll(c.args, "--root R", "--root "+root))
 		failWith(t, exitUsage, []string{c.text}, append([]string{"read", "ORDERS"}, args...)...)
 	}
-	failWith(t, exitNotFound, []string{"NONE"}, "read", "NONE", "--root", root)
+}
+
+func TestALogThatIsNotThereIsAnsweredWithThoseThatAre(t *testing.T) {
+	root := exampleRoot(t)
+	writeLog(t, root, "EMPTY", nil)
+	for _, args := range [][]string{{"read", "NONE"}, {"tail", "NONE"}, {"log", "info", "NONE"}} {
+		failWith(t, exitNotFound, []string{"NONE", "there are EMPTY, ORDERS"}, append(args, "--root", root)...)
+	}
+	empty := filepath.Join(t.TempDir(), "root")
+	eng, err := engine.Open(empty, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = eng.Close() }()
+	for n := range 13 {
+		if n == 1 {
+			failWith(t, exitNotFound, []string{"there is L00"}, "read", "NONE", "--root", empty)
+		}
+		if _, err := eng.OpenLog(fmt.Sprintf("L%02d", n), engine.LogOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failWith(t, exitNotFound, []string{"L00, L01", "L09 and 3 more", "log ls"}, "read", "NONE", "--root", empty)
+}
+
+func TestALogWithoutRecordsIsReadAsNothing(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "EMPTY", nil)
+	for _, args := range []string{"", "--from-seq 0", "--from-seq 1", "--from-time 1h", "--to-seq 9 --limit 0"} {
+		if got := sequences(t, append([]string{"read", "EMPTY", "--root", root}, strings.Fields(args)...)...); len(got) > 0 {
+			t.Errorf("%s: %v", args, got)
+		}
+	}
 }
 
 func TestDamageEndsReadingAndNamesTheSequences(t *testing.T) {

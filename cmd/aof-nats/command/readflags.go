@@ -74,7 +74,7 @@ type start struct {
 
 func (s *start) addTo(called *cobra.Command) {
 	flags := called.Flags()
-	flags.Uint64Var(&s.seq, "from-seq", 0, "begin at this sequence")
+	flags.Uint64Var(&s.seq, "from-seq", 0, "begin at this sequence; 0: the first")
 	flags.StringVar(&s.time, "from-time", "", "begin at this time (RFC 3339), or so long ago (15m)")
 	flags.StringVar(&s.id, "from-id", "", "begin at this record id, as SEGMENT:OFFSET or one number")
 }

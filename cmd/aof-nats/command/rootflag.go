@@ -1,7 +1,9 @@
 package command
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,10 +33,29 @@ func openLog(eng *engine.Engine, root, name string) (*engine.Log, error) {
 		return nil, usage(err)
 	}
 	log, err := eng.OpenLog(name, engine.LogOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("%w (aof-nats log ls --root %s lists what is there)", err, root)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fmt.Errorf("%w (%s; aof-nats log ls --root %s says more)", err, describeLogs(eng), root)
 	}
-	return log, nil
+	return log, err
+}
+
+// logsNamed is how many logs of a root a message names.
+const logsNamed = 10
+
+// describeLogs says which logs there are.
+func describeLogs(eng *engine.Engine) string {
+	names, err := eng.Logs()
+	switch {
+	case err != nil:
+		return err.Error()
+	case len(names) == 0:
+		return "there is none"
+	case len(names) == 1:
+		return "there is " + names[0]
+	case len(names) > logsNamed:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(names[:logsNamed], ", "), len(names)-logsNamed)
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 // completeLogs completes the name of a log once --root is given.
