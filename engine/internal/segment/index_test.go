@@ -368,3 +368,17 @@ func useIndex(b []byte) bool {
 	}
 	return true
 }
+
+// The seal mark is a record of the index: alone, it has a frame to itself.
+func TestTheIndexOfASegmentWithoutDataRecordsHasOneFrame(t *testing.T) {
+	h := Header{LogID: 1, ID: 1, BaseSeq: 5, Salt: 9}
+	file := AppendSealMark(make([]byte, HeaderBytes), h.Salt, 4, 0, 1)
+	block, _ := BuildIndex(file, h, []Extent{{Offset: HeaderBytes, End: int64(len(file)), FirstSeq: 5, LastSeq: 4}})
+	index, err := DecodeIndex(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if frames := index.Frames(); len(frames) != 1 || frames[0] != (Frame{FirstSeq: 5, MaxTimestamp: math.MinInt64, Offset: HeaderBytes}) {
+		t.Errorf("frames %+v", frames)
+	}
+}
