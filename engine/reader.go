@@ -80,8 +80,8 @@ func (v *verified) drop() { v.next, v.count = 0, 0 }
 // context.
 const ctxCheckRecords = 256
 
-// openTimeout bounds what opening a reader at a time or a record id may read
-// from the bucket.
+// openTimeout bounds what opening a reader at a time or a record id, or opening a
+// log whose dedup window is only cold, may read from the bucket.
 const openTimeout = time.Minute
 
 // NewReader opens a reader. It must be closed. Where it begins at a time or a

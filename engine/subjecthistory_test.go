@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
@@ -113,12 +115,13 @@ func TestLookUpsInTheBucketAreBounded(t *testing.T) {
 	}
 }
 
-// The ids of records that are only in the bucket are remembered after a reopen.
-func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
-	r := newTieredRoot(t).stepped()
+// fillWithIDs appends records with message ids that the window covers and moves
+// them to the bucket alone. It returns the ids by sequence.
+func (r *tieredRoot) fillWithIDs(t *testing.T, count int) map[uint64]string {
+	t.Helper()
 	l := r.open(t)
 	ids := make(map[uint64]string)
-	for n := 1; n <= 40; n++ {
+	for n := 1; n <= count; n++ {
 		rec := tieredRecord(n)
 		rec.Timestamp = 0 // now: inside the window
 		id := string(rune('A'+n)) + "-id"
@@ -135,7 +138,14 @@ func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
 	}
 	r.seal(t)
 	r.mustDo(t, 1, planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
-	l = r.open(t)
+	return ids
+}
+
+// The ids of records that are only in the bucket are remembered after a reopen.
+func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	ids := r.fillWithIDs(t, 40)
+	l := r.open(t)
 	for seq, id := range ids {
 		rec := tieredRecord(int(seq))
 		if got, err := l.AppendIf(&rec, Conditions{MsgID: []byte(id)}); !errors.Is(err, ErrDuplicate) || got != seq {
@@ -156,4 +166,27 @@ func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
 	if e.hot.used.Load() != 0 || e.warm.Load() != 0 {
 		t.Errorf("%d hot, %d warm bytes are counted", e.hot.used.Load(), e.warm.Load())
 	}
+}
+
+// A bucket that hangs holds an open up for openTimeout and no longer. The open
+// fails then: a log that does not know its ids would store duplicates.
+func TestAnOpenWaitsForTheIDsOfTheDedupWindowOnlySoLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTieredRoot(t).stepped()
+		r.fillWithIDs(t, 5)
+		r.close(t)
+		r.driver.Add(buckettest.Rule{Op: buckettest.OpReads, Fault: buckettest.Hang})
+		e := openOnDisk(t, r.dir, r.opts)
+		began := time.Now()
+		_, err := e.OpenLog("orders", smallSegments())
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != openTimeout {
+			t.Errorf("opened after %s: %v", took, err)
+		}
+		r.driver.Clear()
+		l := openLogTest(t, e, smallSegments())
+		rec := tieredRecord(3)
+		if seq, err := l.AppendIf(&rec, Conditions{MsgID: []byte("D-id")}); !errors.Is(err, ErrDuplicate) || seq != 3 {
+			t.Errorf("the id of 3: %d, %v", seq, err)
+		}
+	})
 }
