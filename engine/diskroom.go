@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // diskRoom is the room on an engine's disk, which may end before the budgets
@@ -86,10 +87,21 @@ func (d *diskRoom) look() int64 {
 	return usage.FreeBytes
 }
 
-// forCompression is the room that the compression of a segment may take.
+// forCompression is the room that a compression may take, of a segment of so many
+// bytes or of the largest that is only hot.
 func (d *diskRoom) forCompression(segmentBytes int64) int64 {
 	if d.engine.opts.WarmBytesMax == NoWarm {
 		return 0
+	}
+	for _, log := range d.engine.openLogs() {
+		state := log.journal.state()
+		for _, s := range *log.segments.Load() {
+			if bytes := s.bytes.Load(); bytes > segmentBytes {
+				if entry := state.Segment(s.id()); entry == nil || entry.Resident.Without(manifest.TierHot) == 0 {
+					segmentBytes = bytes
+				}
+			}
+		}
 	}
 	return planner.CompressedBytesMax(segmentBytes)
 }

@@ -72,7 +72,6 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 		err := log.refresh()
 		return log, err
 	}
-	e.disk.look() // for the size of its segments
 	if err := log.recover(); err != nil {
 		return nil, errors.Join(err, log.journal.close(false, closeMark{}), log.release())
 	}

@@ -411,6 +411,7 @@ func (r *recovery) resume() error {
 
 func (r *recovery) setNumbers() {
 	l := r.log
+	l.engine.disk.look() // for the size of the next segment
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.appendStop = r.appendStop()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -54,8 +55,8 @@ func TestAppendsGoOnOnADiskSmallerThanTheBudgets(t *testing.T) {
 			if budgets := r.engine.budgets; budgets.HotLowBytes < smallDiskBytes || budgets.WarmLowBytes < smallDiskBytes {
 				t.Errorf("the budgets bound the local bytes, not the disk: %+v", budgets)
 			}
+			r.close(t)
 			disk.PowerCut()
-			r.engine = nil
 			l = r.open(t)
 			wantTiered(t, readAll(t, l, ReadOptions{}), 1, 1, count)
 			appendTiered(t, l, count+1, 1000)
@@ -70,14 +71,14 @@ func TestLogsShareADiskSmallerThanTheBudgets(t *testing.T) {
 	r, _ := newSmallDisk(t)
 	r.open(t)
 	names := []string{"orders", "payments", "returns"}
+	for _, name := range names { // a reserve as small as here holds no manifest of a log that begins on a full disk
+		appendTiered(t, openNamed(t, r.engine, name), 1, 1)
+	}
 	var done []<-chan error
 	for _, name := range names {
-		l, err := r.engine.OpenLog(name, r.logs)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := openNamed(t, r.engine, name)
 		done = append(done, inBackground(func() error {
-			for n := 1; n <= count; n++ {
+			for n := 2; n <= count; n++ {
 				rec := tieredRecord(n)
 				for _, err := l.AppendSync(t.Context(), &rec); err != nil; _, err = l.AppendSync(t.Context(), &rec) {
 					if !errors.Is(err, ErrBackpressure) {
@@ -118,11 +119,7 @@ func TestAFullDiskWaitsForTheBucket(t *testing.T) {
 	if full := fillUp(t, l); full.Kind != Admission || !isNoSpace(full) {
 		t.Fatalf("a full disk refuses with %v because of %v", full, full.Cause)
 	}
-	for entry := range l.journal.state().Segments() {
-		if entry.Sealed && entry.GoodCopies() == 0 {
-			t.Errorf("segment %d has no good copy", entry.ID)
-		}
-	}
+	wantNoLastCopyDropped(t, l)
 	r.wantEvent(t, "the disk is full", func(e Event) bool {
 		return e.Kind == EventBackpressureEntered && e.Backpressure == Admission && isNoSpace(e.Err)
 	})
@@ -169,25 +166,10 @@ func TestAFullDiskWithoutABucketIsCompressed(t *testing.T) {
 // the next segment.
 func TestASegmentWaitsForTheReserve(t *testing.T) {
 	r, disk := newSmallDisk(t)
-	r.opts.manual, r.opts.reserveBytes, r.opts.WarmBytesMax, r.opts.Bucket = true, segmentBytesFloor, NoWarm, ""
-	e, err := Open(r.dir, r.opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := e.OpenLog("orders", r.logs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.engine, r.log = e, l
-	r.fill(t, 8, 60)
-	if err := l.keeper.discardSuccessor(); err != nil {
-		t.Fatal(err)
-	}
-	usage, err := disk.Usage(simRoot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	disk.SetCapacity(usage.TotalBytes - usage.FreeBytes)
+	r.opts.reserveBytes, r.opts.WarmBytesMax, r.opts.Bucket = segmentBytesFloor, NoWarm, ""
+	used := r.fillSmallDisk(t, disk)
+	e, l := r.engine, r.log
+	disk.SetCapacity(used)
 	if err := e.disk.giveReserve(); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +180,7 @@ func TestASegmentWaitsForTheReserve(t *testing.T) {
 	if lack := e.disk.lack(); lack != segmentBytesFloor {
 		t.Errorf("the disk lacks %d bytes", lack)
 	}
-	disk.SetCapacity(usage.TotalBytes - usage.FreeBytes + segmentBytesFloor)
+	disk.SetCapacity(used + segmentBytesFloor)
 	if !l.keeper.step() || l.roomError() != nil {
 		t.Errorf("no segment was prepared beside the reserve: %v", l.roomError())
 	}
@@ -206,6 +188,96 @@ func TestASegmentWaitsForTheReserve(t *testing.T) {
 		t.Errorf("%d bytes reserved, the disk lacks %d", got, e.disk.lack())
 	}
 	if err := errors.Join(l.Close(), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillSmallDisk makes a log that the test steps, with sealed segments that are
+// only hot and no successor. It returns how much of the disk is used.
+func (r *tieredRoot) fillSmallDisk(t *testing.T, disk *vfs.Mem) int64 {
+	t.Helper()
+	r.opts.manual = true
+	e, err := Open(r.dir, r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.engine = e
+	if r.log, err = e.OpenLog("orders", r.logs); err != nil {
+		t.Fatal(err)
+	}
+	r.fill(t, 8, 60)
+	if err := r.log.keeper.discardSuccessor(); err != nil {
+		t.Fatal(err)
+	}
+	usage, err := disk.Usage(simRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return usage.TotalBytes - usage.FreeBytes
+}
+
+// A segment leaves room to compress one: else a disk could fill with what is only
+// hot and can never leave.
+func TestASegmentLeavesRoomForACompression(t *testing.T) {
+	r, disk := newSmallDisk(t)
+	used := r.fillSmallDisk(t, disk)
+	e, l := r.engine, r.log
+	room := segmentBytesFloor + planner.CompressedBytesMax(segmentBytesFloor)
+	room = (room + 4095) / 4096 * 4096
+	disk.SetCapacity(used + room - 4096)
+	l.keeper.wantSuccessor(segmentBytesFloor)
+	if l.keeper.step() || !isNoSpace(l.roomError()) {
+		t.Errorf("a segment was prepared in the last room: %v", l.roomError())
+	}
+	if lack := e.disk.lack(); lack <= 0 || lack > 4096 {
+		t.Errorf("the disk lacks %d bytes", lack)
+	}
+	for range 3 { // compress, upload, evict
+		if !e.coordinator.step() {
+			t.Fatal("nothing is moved for what the disk lacks")
+		}
+	}
+	for e.disk.lack() > 0 {
+		if !e.coordinator.step() {
+			t.Fatalf("the disk still lacks %d bytes", e.disk.lack())
+		}
+	}
+	if !l.keeper.step() || l.roomError() != nil {
+		t.Errorf("no segment was prepared when there was room: %v", l.roomError())
+	}
+	if err := errors.Join(l.Close(), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The room is for the largest segment that is only hot, not for the next one,
+// which may be smaller.
+func TestASegmentLeavesRoomForTheLargestThatIsOnlyHot(t *testing.T) {
+	r, disk := newSmallDisk(t)
+	r.logs = LogOptions{SegmentBytesMin: 4 * segmentBytesFloor, SegmentBytesMax: 4 * segmentBytesFloor}
+	r.opts.manual = true
+	e, err := Open(r.dir, r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.engine = e
+	if r.log, err = e.OpenLog("orders", r.logs); err != nil {
+		t.Fatal(err)
+	}
+	r.fill(t, 1, 300)
+	disk.SetCapacity(0)
+	if err := r.log.keeper.discardSuccessor(); err != nil {
+		t.Fatal(err)
+	}
+	largest := r.log.segmentByID(1).bytes.Load()
+	if got, want := e.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(largest); got != want || largest <= segmentBytesFloor {
+		t.Errorf("%d bytes are left to compress a segment of %d, want %d", got, largest, want)
+	}
+	r.mustDo(t, 1, planner.Compress)
+	if got, want := e.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(segmentBytesFloor); got != want {
+		t.Errorf("%d bytes are left where nothing is only hot, want %d", got, want)
+	}
+	if err := errors.Join(r.log.Close(), e.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
