@@ -40,9 +40,8 @@ const (
 	durableMarkDelay = time.Second
 	// stallRetry is how often a stalled committer looks whether there is room.
 	stallRetry = 200 * time.Millisecond
-	// roomRetryMax is how often a log that nobody appends to looks for room.
-	roomRetryMax               = 30 * time.Second
-	idleForever  time.Duration = 365 * 24 * time.Hour
+
+	idleForever time.Duration = 365 * 24 * time.Hour
 )
 
 // run commits until the log closes or fails.
@@ -85,31 +84,6 @@ func (c *committer) idleTime() time.Duration {
 		idle = durableMarkDelay
 	}
 	return min(idle, c.untilRoomRetry(), c.log.untilSealByAge())
-}
-
-// untilRoomRetry is how long to wait until room for the next segment is looked
-// for again. An eviction makes it be looked for at once; this is for room that
-// others make. A log that nobody appends to looks less and less often.
-func (c *committer) untilRoomRetry() time.Duration {
-	if c.log.roomError() == nil {
-		c.roomRetry = 0
-		return idleForever
-	}
-	if c.roomRetry == 0 {
-		c.roomRetry, c.roomLooked = stallRetry, time.Now()
-	}
-	wait := c.roomRetry
-	if c.log.roomAsked() {
-		wait = stallRetry
-	}
-	return max(0, wait-time.Since(c.roomLooked))
-}
-
-// retryRoom looks for room for the next segment again.
-func (c *committer) retryRoom() {
-	c.log.roomLookedFor()
-	c.roomRetry, c.roomLooked = min(2*c.roomRetry, roomRetryMax), time.Now()
-	c.log.keeper.retryRoom()
 }
 
 // step takes what is appended, writes it and syncs if that is wanted. It
@@ -388,102 +362,6 @@ func (c *committer) tick() {
 		c.marked = true
 	}
 	l.sealByAge()
-}
-
-// mark writes a mark pair behind the last record, syncs it and reports whether
-// it did: not while appends are under way, and not where there is no room.
-func (c *committer) mark(kind segment.ControlKind) bool {
-	if !c.encodeMark(kind) {
-		return false
-	}
-	c.take()
-	err := c.write()
-	if err == nil {
-		err = c.syncAfterTurn()
-	}
-	if err != nil {
-		c.log.poison(err)
-	}
-	return err == nil
-}
-
-func (c *committer) encodeMark(kind segment.ControlKind) bool {
-	l := c.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.mu.tail
-	if s == nil || s != c.current || c.pending != nil || !l.mu.open.empty() || l.mu.failure != nil || !s.tail.fits(0) {
-		return false
-	}
-	l.encodeMarkLocked(s, func(dst []byte) []byte {
-		return segment.AppendMarkPair(dst, s.tail.end, s.header.Salt, kind, l.appended.Load(), s.unsyncedAtTail(), l.now())
-	})
-	c.lastMark = markBehind(s.id(), s.tail.end)
-	return true
-}
-
-// finish commits what is left, proves the end with a close mark and lets go. A
-// log whose last segment has no room for the mark is sealed instead.
-func (c *committer) finish() {
-	l := c.log
-	c.drain()
-	if c.dirty && !l.failed() {
-		if err := c.syncAfterTurn(); err != nil {
-			l.poison(err)
-		}
-	}
-	if c.pending != nil {
-		l.abandon()
-	}
-	if l.failed() || c.closedAlready() {
-		return
-	}
-	if !c.mark(segment.CloseMark) && !l.failed() {
-		l.retireTail()
-		l.keeper.poke()
-	}
-}
-
-// drain writes what was appended before the log began to close. It waits for
-// segments that are still to be prepared or sealed, but not for room.
-func (c *committer) drain() {
-	l := c.log
-	for {
-		for c.step() {
-		}
-		if c.pending == nil || l.failed() || l.roomError() != nil {
-			return
-		}
-		if l.engine.opts.manual {
-			l.keeper.step()
-			continue
-		}
-		select {
-		case <-l.wake:
-		case <-time.After(stallRetry):
-		}
-	}
-}
-
-// closedAt is the mark that a log ends with that has been closed cleanly.
-func (c *committer) closedAt() closeMark {
-	if c.current == nil || c.log.retired(c.current) {
-		return closeMark{}
-	}
-	return c.lastMark
-}
-
-// closedAlready reports whether the disk already says where the records end:
-// nothing was appended since the log was opened, or the last segment is sealed
-// or about to be.
-func (c *committer) closedAlready() bool {
-	return c.current == nil || c.log.retired(c.current) || !c.log.ownsEpoch()
-}
-
-func (l *Log) ownsEpoch() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.epochTaken
 }
 
 func (l *Log) setSyncing(syncing bool) {
