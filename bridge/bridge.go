@@ -127,7 +127,7 @@ func (b *Bridge) subscribe(ctx context.Context, natsOptions nats.Options) error 
 		options: &b.options, metrics: b.metrics,
 		policy: newPublishPolicy(b.options.Logs, b.options.Prefix),
 	}
-	conn, err := wire.New(wire.Options{NATS: natsOptions, Handler: b.intake, Logger: b.options.Logger})
+	conn, err := wire.New(wire.Options{NATS: natsOptions, Handler: b.intake, OnGivenUp: b.intake.noteGivenUp, Logger: b.options.Logger})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

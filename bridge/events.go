@@ -13,8 +13,9 @@ const (
 	// EventMessagesLost: the connection broke; messages that publishers sent
 	// until it was made again may not have arrived. They were not answered.
 	EventMessagesLost EventKind = "messages_lost"
-	// EventAnswersDropped: the limit of what waits to be sent was reached and
-	// refusals could not be told to their publishers.
+	// EventAnswersDropped: answers could not be told to their publishers:
+	// refusals beyond the limit of what waits to be sent, or lines that several
+	// connections broke on.
 	EventAnswersDropped EventKind = "answers_dropped"
 	// EventLogPoisoned: publishers of a log are being refused because of a
 	// failed write or sync.

@@ -142,6 +142,14 @@ func (in *intake) sendAnswers() {
 	in.answers = in.answers[:0]
 }
 
+// noteGivenUp tells that answers were dropped on which several connections broke:
+// the server does not take one of them.
+func (in *intake) noteGivenUp(bytes int) {
+	in.options.Logger.Error("connections to NATS broke on answers that wait to be sent; they are dropped", "bytes", bytes)
+	in.metrics.answersDropped.Inc()
+	in.options.emit(Event{Kind: EventAnswersDropped})
+}
+
 // HandleBatchEnd hands over what one socket read has brought and asks the logs
 // for the levels that publishers wait for.
 func (in *intake) HandleBatchEnd() {

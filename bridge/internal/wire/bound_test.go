@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,5 +89,81 @@ func TestGenerationGrowsWithEachConnection(t *testing.T) {
 	}
 	if err := c.WriteTo(2, []byte("PUB b 1\r\nx\r\n")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that closes each connection over the same line gets rid of it in the
+// end; what was written behind it arrives.
+func TestLinesThatBreakEveryConnectionAreGivenUp(t *testing.T) {
+	out := newOutbound(1<<10, time.Minute)
+	var givenUp []int
+	out.onGivenUp = func(bytes int) { givenUp = append(givenUp, bytes) }
+	if !out.offer([]byte("poison")) {
+		t.Fatal("not taken")
+	}
+	for range breaksMax {
+		if len(givenUp) > 0 {
+			t.Fatalf("given up early: %v", givenUp)
+		}
+		ours, theirs := net.Pipe()
+		out.attach(ours, nil)
+		if err := theirs.Close(); err != nil {
+			t.Fatal(err)
+		}
+		out.flush()
+		if err := out.add([]byte("good")); err != nil { // waits for a connection
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(givenUp, []int{len("poison")}) {
+		t.Fatalf("given up: %v", givenUp)
+	}
+	ours, theirs := net.Pipe()
+	defer func() { _ = ours.Close() }()
+	out.attach(ours, nil)
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		out.flush()
+	}()
+	got := make([]byte, breaksMax*len("good"))
+	if _, err := io.ReadFull(theirs, got); err != nil || string(got) != strings.Repeat("good", breaksMax) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	<-flushed
+}
+
+// A line that a connection broke on is sent again, and a connection that took
+// something counts as one that did not break on what follows.
+func TestEveryChunkHasItsOwnTries(t *testing.T) {
+	out := newOutbound(1<<10, time.Minute)
+	out.onGivenUp = func(bytes int) { t.Errorf("%d bytes are given up", bytes) }
+	for i := range 3 * breaksMax {
+		line := []byte{'a' + byte(i)}
+		if err := out.add(line); err != nil {
+			t.Fatal(err)
+		}
+		broken, peer := net.Pipe()
+		out.attach(broken, nil)
+		if err := peer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		out.flush()
+		ours, theirs := net.Pipe()
+		out.attach(ours, nil)
+		go out.flush()
+		got := make([]byte, 1)
+		if _, err := io.ReadFull(theirs, got); err != nil || got[0] != line[0] {
+			t.Errorf("got %q, %v", got, err)
+		}
+		eventually(t, "written", func() bool {
+			out.mu.Lock()
+			defer out.mu.Unlock()
+			return !out.mu.writing
+		})
+		out.detach(ours)
+		if err := ours.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

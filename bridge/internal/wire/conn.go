@@ -36,6 +36,10 @@ type Options struct {
 	// of sending it over the next one: for answers that are of no use, or
 	// harmful, behind a gap.
 	Perishable bool
+	// OnGivenUp is called when lines are dropped because several connections
+	// broke on them, with their bytes. It must not use the connection. Default:
+	// nothing.
+	OnGivenUp func(bytes int)
 	// Logger receives changes of state. Default: discard.
 	Logger *slog.Logger
 }
@@ -104,7 +108,7 @@ func New(options Options) (*Conn, error) {
 		options: options, pool: pool, kick: make(chan struct{}, 1),
 		out: newOutbound(options.OutboundBytesMax, writeDeadline),
 	}
-	c.out.perishable = options.Perishable
+	c.out.perishable, c.out.onGivenUp = options.Perishable, options.OnGivenUp
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -232,7 +236,8 @@ func (c *Conn) ping(onPong func(error)) bool {
 
 // Write sends complete PUB or HPUB lines with their payloads, in order. It may
 // wait for the network or, beyond the limit, for a connection; it fails only
-// with ErrClosed. What a broken connection may have lost is sent again.
+// with ErrClosed. What a broken connection may have lost is sent again, but not
+// for ever: see Options.OnGivenUp.
 func (c *Conn) Write(lines []byte) error { return c.out.add(lines) }
 
 // Offer is Write for callers that may not wait, a Handler above all: it reports

@@ -10,17 +10,24 @@ import (
 // ErrClosed says that the connection was closed by its owner.
 var ErrClosed = errors.New("wire: closed")
 
+// breaksMax is how many connections may break on the same lines. A server closes
+// a connection for a line that it does not take: sent again for ever, it would
+// leave no connection that lasts.
+const breaksMax = 3
+
 // outbound gathers protocol lines and writes them in large chunks. Whoever adds
 // bytes while nobody writes becomes the writer and goes on until nothing is
 // left, so that a lone answer leaves without a change of goroutine and many
 // answers share a system call. What could not be written when a connection
 // broke is written again, whole lines from the start of the broken chunk, to
-// the next one: an answer may arrive twice, which publishers ignore. Control
-// lines belong to one connection and are never carried over.
+// the next one: an answer may arrive twice, which publishers ignore. What several
+// connections broke on is given up. Control lines belong to one connection and
+// are never carried over.
 type outbound struct {
 	bytesMax      int
 	writeDeadline time.Duration
 	perishable    bool // what a broken connection leaves over is dropped
+	onGivenUp     func(bytes int)
 
 	mu struct {
 		sync.Mutex
@@ -30,6 +37,7 @@ type outbound struct {
 		control []byte   // control lines, written behind what is pending
 		chunk   []byte   // what the writer has taken
 		retry   bool     // chunk is left over from a broken connection
+		breaks  int      // connections that broke on chunk
 		writing bool
 		closed  bool
 	}
@@ -106,13 +114,33 @@ func (o *outbound) drainAndUnlock() {
 		o.mu.Lock()
 		o.mu.writing = false
 		if err == nil {
-			o.mu.chunk = chunk[:0]
+			o.mu.chunk, o.mu.breaks = chunk[:0], 0
 			continue
 		}
-		o.mu.retry = len(chunk) > 0 && !o.perishable
+		givenUp := o.noteBreakLocked(chunk)
 		o.detachLocked(conn)
 		_ = conn.Close() // wakes the reader, which reports why
+		if givenUp > 0 && o.onGivenUp != nil {
+			o.mu.Unlock()
+			o.onGivenUp(givenUp)
+			o.mu.Lock()
+		}
 	}
+}
+
+// noteBreakLocked decides what becomes of the chunk on which a connection broke:
+// it is for the next one, unless too many broke on it. It returns how many bytes
+// are given up.
+func (o *outbound) noteBreakLocked(chunk []byte) (givenUp int) {
+	if len(chunk) == 0 || o.perishable {
+		return 0
+	}
+	if o.mu.breaks++; o.mu.breaks < breaksMax {
+		o.mu.retry = true
+		return 0
+	}
+	o.mu.chunk, o.mu.breaks = chunk[:0], 0
+	return len(chunk)
 }
 
 func writeChunks(conn net.Conn, deadline time.Duration, chunks ...[]byte) error {
