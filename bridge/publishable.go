@@ -1,8 +1,9 @@
 package bridge
 
-// replyBytesMax bounds a reply subject; servers refuse lines of more than 4 KiB
-// unless they are configured otherwise.
-const replyBytesMax = 16 << 10
+// replyBytesMax bounds a reply subject. Servers refuse protocol lines of more than
+// 4 KiB, unless they are configured otherwise, and close the connection that sends
+// one: beside the subject a line has room for the sizes of an answer.
+const replyBytesMax = 4000
 
 // publishPolicy decides where the bridge may publish. Every subject that
 // somebody else named goes through it: otherwise a publisher could make the
