@@ -364,3 +364,18 @@ func TestLogsThatAreOnlyReadAreServed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What waits to be answered is bounded, headers included.
+func TestRequestsWithLargeHeadersAreRefused(t *testing.T) {
+	_, _, conn := filledBridge(t, 1)
+	for bytes, want := range map[int]string{1 << 10: "", readRequestBytesMax: "408"} {
+		request := &nats.Msg{Subject: "AOF.API.DIRECT.GET.ORDERS", Header: with("X", strings.Repeat("x", bytes)), Data: []byte(`{"seq":1}`)}
+		m, err := conn.RequestMsgWithContext(testContext(t), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Header.Get("Status"); got != want {
+			t.Errorf("headers of %d bytes: status %q %s", bytes, got, m.Header.Get("Description"))
+		}
+	}
+}

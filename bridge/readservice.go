@@ -19,7 +19,7 @@ const (
 	readWorkers = 4
 	// readRequestsMax is how many requests may wait for them.
 	readRequestsMax = 256
-	// readRequestBytesMax bounds the body of a request.
+	// readRequestBytesMax bounds the headers and body of a request.
 	readRequestBytesMax = 64 << 10
 	// readWriteBytes is how much is gathered before it is written.
 	readWriteBytes = 64 << 10
@@ -194,14 +194,13 @@ func (s *readService) enqueue(api string, l *readLog, key string, m *wire.Messag
 		return
 	}
 	r := readRequest{
-		log: l, key: key, reply: append([]byte(nil), m.Reply...), header: append([]byte(nil), m.Header...),
-		generation: s.conn.Generation(), answer: answer, api: api,
+		log: l, key: key, reply: append([]byte(nil), m.Reply...), generation: s.conn.Generation(), answer: answer, api: api,
 	}
-	if len(m.Payload) > readRequestBytesMax {
+	if len(m.Header)+len(m.Payload) > readRequestBytesMax {
 		s.refuseAtOnce(&r, "408 Request Too Large")
 		return
 	}
-	r.body = append([]byte(nil), m.Payload...)
+	r.header, r.body = append([]byte(nil), m.Header...), append([]byte(nil), m.Payload...)
 	select {
 	case s.requests <- r:
 	default:
