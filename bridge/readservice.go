@@ -278,4 +278,5 @@ func (s *readService) stop() {
 		s.conn.Close() // releases who waits to write
 	}
 	s.tasks.Wait()
+	s.replays.running.Wait()
 }
