@@ -2,12 +2,11 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"strconv"
 	"time"
-
-	"github.com/nats-io/nuid"
 
 	"github.com/aof-nats/aof-nats/bridge/internal/wire"
 	"github.com/aof-nats/aof-nats/engine"
@@ -18,8 +17,11 @@ const (
 	// replaySubjectBytesMax bounds the subject of a delivery: servers refuse
 	// protocol lines of more than 4 KiB. Beyond it the headers tell the rest.
 	replaySubjectBytesMax = 4000
-	// replayPaceMin is the shortest pause that is made to keep to a rate.
-	replayPaceMin = 5 * time.Millisecond
+	// replayPaceMin is the shortest pause that is made to keep to a rate, and
+	// replayPaceBehindMax how much of the rate is made up for when pauses were too
+	// long.
+	replayPaceMin       = 5 * time.Millisecond
+	replayPaceBehindMax = 50 * time.Millisecond
 )
 
 // replay delivers records of a log to one reader. Its goroutine owns all of it
@@ -45,6 +47,7 @@ type replay struct {
 	count   uint64 // records delivered
 	bytes   uint64 // of them
 	begun   time.Time
+	due     time.Time // when the next record may be delivered by the rate
 	wrote   time.Time // when something was written last
 }
 
@@ -92,7 +95,7 @@ func (s *readService) handleFlow(e *readEndpoint, m *wire.Message) {
 
 func (s *readService) newReplay(l *readLog, request *replayRequest, reply []byte) *replay {
 	r := &replay{
-		service: s, log: l, request: request, reply: reply, id: nuid.Next(), generation: s.conn.Generation(),
+		service: s, log: l, request: request, reply: reply, id: rand.Text(), generation: s.conn.Generation(),
 		flow:      newReplayFlow(request.WindowBytes, s.options.ReplayFlowTimeout),
 		heartbeat: time.Duration(request.IdleHeartbeatMs) * time.Millisecond,
 	}
@@ -107,7 +110,7 @@ func (s *readService) newReplay(l *readLog, request *replayRequest, reply []byte
 func (r *replay) run() {
 	defer r.cancel(nil)
 	r.begun = time.Now()
-	r.wrote = r.begun
+	r.due, r.wrote = r.begun, r.begun
 	err := r.deliverAll()
 	if r.ctx.Err() != nil {
 		err = context.Cause(r.ctx)
@@ -159,9 +162,10 @@ func (r *replay) deliver(reader *engine.Reader) error {
 }
 
 // deliverUntilIdle takes one record after the other. It fails with
-// context.DeadlineExceeded when a heartbeat is due while there is none.
+// context.DeadlineExceeded when a heartbeat is due while there is none, or a
+// reader that asked for few of them is to be asked whether it is there.
 func (r *replay) deliverUntilIdle(reader *engine.Reader) error {
-	ctx, stop := context.WithTimeout(r.ctx, r.heartbeat)
+	ctx, stop := context.WithTimeout(r.ctx, min(r.heartbeat, r.flow.timeout/2))
 	defer stop()
 	for n := 1; ; n++ {
 		if r.scanned >= r.log.log.Watermarks().Durable { // the next may be waited for
@@ -241,16 +245,20 @@ func (r *replay) awaitWindow() error {
 	return nil
 }
 
-// pace waits until the next record is due by the rate that was asked for.
+// pace waits until the next record is due by the rate that was asked for. What
+// was not used of it, while there was nothing to deliver or the reader did not
+// answer, is not made up for later.
 func (r *replay) pace() error {
 	if r.request.RecordsPerSecond == 0 {
 		return nil
 	}
-	due := r.begun.Add(time.Duration(float64(r.count) / float64(r.request.RecordsPerSecond) * float64(time.Second)))
+	if earliest := time.Now().Add(-replayPaceBehindMax); r.due.Before(earliest) {
+		r.due = earliest
+	}
 	for {
-		wait := time.Until(due)
+		wait := time.Until(r.due)
 		if wait < replayPaceMin {
-			return nil
+			break
 		}
 		if err := r.flush(); err != nil {
 			return err
@@ -258,10 +266,12 @@ func (r *replay) pace() error {
 		if err := pause(r.ctx, min(wait, r.heartbeat)); err != nil {
 			return context.Cause(r.ctx)
 		}
-		if err := r.tellIdle(); err != nil {
+		if err := r.lookAround(); err != nil { // few records are many pauses
 			return err
 		}
 	}
+	r.due = r.due.Add(time.Duration(float64(time.Second) / float64(r.request.RecordsPerSecond)))
+	return nil
 }
 
 // lookAround is done now and then: it ends the replay if that is wanted, tells
