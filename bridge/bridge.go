@@ -18,6 +18,10 @@ import (
 // again.
 const barrierRetry = 20 * time.Millisecond
 
+// refuseTimeout bounds how long those who still wait at the end of a stop may take
+// to be refused.
+const refuseTimeout = time.Second
+
 // Bridge feeds logs from NATS subjects and answers the publishers. Its methods
 // are safe for concurrent use.
 type Bridge struct {
@@ -216,13 +220,39 @@ func (b *Bridge) drain(ctx context.Context) error {
 			failures = append(failures, fmt.Errorf("commit log %s: %w", l.name, err))
 		}
 	}
-	b.ackers.Wait()
-	if ctx.Err() == nil {
-		if err := b.conn.Barrier(ctx); err != nil {
-			failures = append(failures, fmt.Errorf("flush answers: %w", err))
-		}
+	err := b.awaitAckers(ctx)
+	if err == nil {
+		err = b.passBarrier(ctx)
+	}
+	if err != nil {
+		failures = append(failures, fmt.Errorf("flush answers: %w", err))
 	}
 	return errors.Join(failures...)
+}
+
+// awaitAckers waits until every publisher was answered. When ctx ends, those who
+// still wait are refused; an acker that waits for a connection to write to is
+// released soon after, by closing it.
+func (b *Bridge) awaitAckers(ctx context.Context) error {
+	answered := make(chan struct{})
+	go func() { // ends with the ackers, which are waited for in any case
+		b.ackers.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(refuseTimeout)
+	defer timer.Stop()
+	select {
+	case <-answered:
+	case <-timer.C:
+		b.conn.Close()
+		<-answered
+	}
+	return ctx.Err()
 }
 
 // stopIntake ends the subscriptions. When it returns nil, everything that had

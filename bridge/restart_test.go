@@ -172,3 +172,51 @@ func TestStopRefusesWhoeverStillWaitsWhenItsTimeIsUp(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Answers that find no connection do not hold up a stop beyond its time, however
+// many they are.
+func TestStopWithoutAConnectionEndsInTime(t *testing.T) {
+	g := newGate(t)
+	s := startServer(t, ServerOptions{})
+	b := startBridge(t, Options{Engine: openEngine(t, engine.Options{FS: g.disk}), URLs: []string{s.ClientURL()}, Logs: ordersLog()})
+	conn := connect(t, s.ClientURL())
+	g.hold(t)
+	reply := nats.NewInbox() + "." + strings.Repeat("x", 3000)
+	const count = 6000 // their answers are more than what may wait to be written
+	for range count {
+		if err := conn.PublishRequest("orders.new", reply, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.conn.Barrier(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- b.Stop(ctx) }()
+	eventually(t, "nothing more is taken in", func() bool {
+		queue := b.logs[0].queues[engine.Durable]
+		queue.mu.Lock()
+		defer queue.mu.Unlock()
+		return queue.mu.closed
+	})
+	s.Stop()
+	eventually(t, "disconnected", func() bool { return !b.conn.Connected() })
+	g.open()
+	eventually(t, "the answers wait for a connection", func() bool { return b.logs[0].log.Watermarks().Durable == count })
+	cancel()
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(testTimeout):
+		t.Error("the stop hangs")
+		b.conn.Close()
+		t.Log("stopped at last:", <-stopped)
+	}
+}
