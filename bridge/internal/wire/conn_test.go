@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -412,5 +413,43 @@ func TestCloseReleasesWriters(t *testing.T) {
 		if err := <-failed; !errors.Is(err, ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
 		}
+	}
+}
+
+// A handler that waits for the end of a batch gets it, also when the bytes behind
+// the messages are none of the protocol.
+func TestBatchEndsInFrontOfAProtocolError(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Write([]byte("INFO {\"headers\":true}\r\nPONG\r\nMSG a 1 1\r\nx\r\nnonsense\r\n"))
+		_, _ = io.Copy(io.Discard, conn) // until the other end has had enough
+		_ = conn.Close()
+	}()
+	handler := &recorder{}
+	c, err := New(Options{NATS: natsOptions([]string{"nats://" + listener.Addr().String()}), Handler: handler})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Connect(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	c.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	handler.mu.Lock()
+	defer handler.mu.Unlock()
+	if len(handler.mu.messages) != 1 || handler.mu.batches != 1 || handler.mu.open != 0 {
+		t.Errorf("%d messages, %d batches, %d messages in an open one", len(handler.mu.messages), handler.mu.batches, handler.mu.open)
 	}
 }

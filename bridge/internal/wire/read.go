@@ -69,42 +69,60 @@ func (c *Conn) detach(st *stream, err error) {
 
 // read hands everything that a connection sends to the handler.
 func (c *Conn) read(st *stream) error {
-	handler := c.options.Handler
 	var complaint error
 	for {
-		delivered, pongs := false, 0
-		for {
-			operation, err := st.next()
-			if err != nil {
-				return err
-			}
-			if operation == Incomplete {
-				break
-			}
-			switch operation {
-			case OperationMessage:
-				delivered = true
-				handler.HandleMessage(&st.parser.Message)
-			case OperationPong:
-				pongs++
-			case OperationError:
-				refusal := &ServerError{Text: string(st.parser.Text)}
-				complaint = refusal
-				handler.HandleServerError(refusal)
-			default:
-				if err := c.control(operation, st.parser.Text); err != nil {
-					return err
-				}
-			}
+		batch := c.handleBuffered(st)
+		if batch.delivered { // also in front of an error: the handler has taken the messages
+			c.options.Handler.HandleBatchEnd()
 		}
-		if delivered {
-			handler.HandleBatchEnd()
+		if batch.err != nil {
+			return batch.err
 		}
-		if c.completePings(pongs); c.left {
+		if batch.complaint != nil {
+			complaint = batch.complaint
+		}
+		if c.completePings(batch.pongs); c.left {
 			return errLameDuck
 		}
 		if err := st.fill(); err != nil {
 			return errors.Join(complaint, err)
+		}
+	}
+}
+
+// batch is what one socket read has brought.
+type batch struct {
+	delivered bool // messages
+	pongs     int
+	complaint error // what the server complained of last
+	err       error // the connection is of no more use
+}
+
+// handleBuffered takes every operation that is complete.
+func (c *Conn) handleBuffered(st *stream) (b batch) {
+	handler := c.options.Handler
+	for {
+		operation, err := st.next()
+		if err != nil {
+			b.err = err
+			return b
+		}
+		switch operation {
+		case Incomplete:
+			return b
+		case OperationMessage:
+			b.delivered = true
+			handler.HandleMessage(&st.parser.Message)
+		case OperationPong:
+			b.pongs++
+		case OperationError:
+			refusal := &ServerError{Text: string(st.parser.Text)}
+			b.complaint = refusal
+			handler.HandleServerError(refusal)
+		default:
+			if b.err = c.control(operation, st.parser.Text); b.err != nil {
+				return b
+			}
 		}
 	}
 }
