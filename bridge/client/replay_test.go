@@ -191,18 +191,11 @@ func TestReplayTellsOfDamage(t *testing.T) {
 	log, url := startBridge(t)
 	fill(t, log, 10)
 	path := log.State().Segments[0].Path
-	contents, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	contents[strings.Index(string(contents), "payload-5")] ^= 1
-	if err := os.WriteFile(path, contents, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	damageFile(t, path, "payload-5")
 	c := connect(t, Options{Server: url})
 	r := replay(t, c, ReplayOptions{})
 	wantSequences(t, take(t, r, 4), 1, 4)
-	_, err = r.Next(testContext(t))
+	_, err := r.Next(testContext(t))
 	var damage *DamagedError
 	if !errors.As(err, &damage) || !errors.Is(err, ErrDamaged) || damage.FirstSeq != 5 || damage.LastSeq != 5 || damage.Segment != 1 || damage.Path != path {
 		t.Errorf("got %v", err)
@@ -212,6 +205,37 @@ func TestReplayTellsOfDamage(t *testing.T) {
 	records := take(t, r, -1)
 	if len(records) != 9 || len(skipped) != 1 || skipped[0].FirstSeq != 5 {
 		t.Errorf("%d records, skipped %+v", len(records), skipped)
+	}
+}
+
+// damageFile changes a byte where the text stands.
+func damageFile(t *testing.T, path, text string) {
+	t.Helper()
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents[strings.Index(string(contents), text)] ^= 1
+	if err := os.WriteFile(path, contents, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who goes on behind damage must have got everything in front of it.
+func TestMissingRecordInFrontOfDamageIsNoticed(t *testing.T) {
+	log, url := startBridge(t)
+	fill(t, log, 10)
+	damageFile(t, log.State().Segments[0].Path, "payload-5")
+	r := replay(t, connect(t, Options{Server: url}), ReplayOptions{})
+	waitForMessages(t, r, func(m *nats.Msg) bool { return m.Header.Get(headerStatus) == "409" })
+	for range len(r.messages) {
+		if m := <-r.messages; !strings.HasPrefix(m.Subject, r.reply+".4.") {
+			r.messages <- m
+		}
+	}
+	wantSequences(t, take(t, r, 4), 1, 4)
+	if _, err := r.Next(testContext(t)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
 	}
 }
 

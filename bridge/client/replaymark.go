@@ -116,6 +116,9 @@ func (r *Replay) refused(err error) {
 // endedBy acts on an end that the bridge has brought about: some are no reason
 // not to go on where it was.
 func (r *Replay) endedBy(m *nats.Msg) {
+	if m.Header.Get(headerLastSequence) != "" && !r.agrees(m.Header) {
+		return // what is missing in front of the end comes first
+	}
 	err := fmt.Errorf("%w: %s", ErrEnded, m.Header.Get(headerDescription))
 	switch m.Header.Get(headerEndReason) {
 	case "stopping", "closed", "flow_control_timeout":
