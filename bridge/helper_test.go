@@ -31,7 +31,10 @@ func newGate(t testing.TB) *gate {
 }
 
 // hold makes every sync of a segment from now on wait.
-func (g *gate) hold(t testing.TB) {
+func (g *gate) hold(t testing.TB) { g.holdOnly(t, "*") }
+
+// holdOnly does so for the logs whose name matches a pattern.
+func (g *gate) holdOnly(t testing.TB, log string) {
 	opened := make(chan struct{})
 	g.disk.SetWait(func(vfs.Operation, time.Duration) {
 		select {
@@ -39,7 +42,7 @@ func (g *gate) hold(t testing.TB) {
 		case <-opened:
 		}
 	})
-	g.rule = g.disk.Add(vfs.Rule{Op: vfs.OpSyncData, PathPattern: "segments/*", Delay: time.Hour})
+	g.rule = g.disk.Add(vfs.Rule{Op: vfs.OpSyncData, PathPattern: log + "/segments/*", Delay: time.Hour})
 	g.open = sync.OnceFunc(func() {
 		g.rule.Remove()
 		close(opened)

@@ -34,8 +34,9 @@ type Conditions struct {
 // in the order: last sequence of the subject, last sequence, duplicate, last
 // message id. ExpectLastSubjectSeq may read segments from the local
 // disk; where only the bucket knows, the record is refused with Hydration
-// backpressure while that is fetched. Where damage took records that could decide,
-// the error matches ErrDamaged.
+// backpressure while that is fetched. The first one on a log waits for what is not
+// yet written, at most a second: then it is refused with Flush backpressure. Where
+// damage took records that could decide, the error matches ErrDamaged.
 func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	size, err := l.validate(rec)
 	if err != nil {

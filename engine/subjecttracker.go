@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // subjectTracker knows the last sequence of each subject that was appended to
@@ -13,11 +14,14 @@ import (
 type subjectTracker struct {
 	log *Log
 
-	// loading is held while the unsealed segments are read once.
+	// loading is held while the unsealed segments are read once. It guards waited:
+	// what they lack was waited for.
 	loading sync.Mutex
+	waited  bool
 
 	// Guarded by Log.mu.
 	enabled bool
+	before  uint64 // the last sequence that was appended before enabled
 	loaded  bool
 	last    map[string]*uint64
 	limit   int    // of subjects in last, until the next shedding
@@ -129,14 +133,14 @@ func (t *subjectTracker) tracked(filter []byte) (known bool, shed uint64) {
 func (t *subjectTracker) load() error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	appended, loaded := t.enable()
+	before, loaded := t.enable()
 	if loaded {
 		return nil
 	}
-	if err := t.log.Wait(context.Background(), appended, Written); err != nil {
+	if err := t.awaitWritten(before); err != nil {
 		return err
 	}
-	from := appended + 1
+	from := before + 1
 	for _, s := range *t.log.segments.Load() {
 		if s.seal.Load() == nil && s.lost == "" {
 			from = min(from, s.baseSeq())
@@ -157,14 +161,42 @@ func (t *subjectTracker) load() error {
 	return nil
 }
 
-func (t *subjectTracker) enable() (appended uint64, loaded bool) {
+func (t *subjectTracker) enable() (before uint64, loaded bool) {
 	l := t.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !t.enabled {
 		t.enabled, t.last = true, make(map[string]*uint64)
+		t.before = l.appended.Load()
 	}
-	return l.appended.Load(), t.loaded
+	return t.before, t.loaded
+}
+
+// writePatience bounds the one wait for what is not yet written.
+const writePatience = time.Second
+
+// awaitWritten makes sure that the records up to seq can be read. It waits once
+// and not for long: whoever appends may have other logs to serve, on other disks.
+// After that the append is refused until they can.
+func (t *subjectTracker) awaitWritten(seq uint64) error {
+	patience := writePatience
+	if t.waited {
+		patience = 0
+	}
+	t.waited = true
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := t.log.Wait(ctx, seq, Written)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	// It is this append that is refused, not the log that refuses.
+	t.log.mu.pressure.total[Flush]++
+	return &BackpressureError{
+		Log: t.log.name, Kind: Flush, RetryAfter: backpressureRetry, Full: "what the condition asks about is not yet written",
+	}
 }
 
 // lastLocked is the last sequence of a filter.
