@@ -33,10 +33,11 @@ type Conditions struct {
 // condition that does not hold returns a *ConflictError. Conditions are checked
 // in the order: last sequence of the subject, last sequence, duplicate, last
 // message id. ExpectLastSubjectSeq may read segments from the local
-// disk; where only the bucket knows, the record is refused with Hydration
-// backpressure while that is fetched. The first one on a log waits for what is not
-// yet written, at most a second: then it is refused with Flush backpressure. Where
-// damage took records that could decide, the error matches ErrDamaged.
+// disk; where only the bucket knows, or much would have to be read, the record is
+// refused with Hydration backpressure while that is looked up. The first one on a
+// log waits for what is not yet written, at most a second: then it is refused with
+// Flush backpressure. Where damage took records that could decide, the error
+// matches ErrDamaged.
 func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	size, err := l.validate(rec)
 	if err != nil {

@@ -68,7 +68,7 @@ func (l *Log) lastMatches(ctx context.Context, s *segmentFile, last, count uint6
 // does.
 func (l *Log) lastOfAny(ctx context.Context, s *segmentFile, filters []string) (newest uint64, err error) {
 	for _, filter := range filters {
-		last, _, err := l.lastInSegment(ctx, s, []byte(filter))
+		last, _, err := l.lastInSegment(ctx, s, []byte(filter), farthest())
 		if err != nil {
 			return 0, err
 		}

@@ -124,7 +124,7 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l.journal.log = l
 	l.journal.published.Store(manifest.NewState())
 	l.subjects.log = l
-	l.subjects.limit = subjectsTrackedMax
+	l.subjects.limit, l.subjects.besideBytes = subjectsTrackedMax, besideBytesMax
 	l.moving, l.stopMoves = context.WithCancel(context.Background())
 	return l
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -12,10 +13,14 @@ import (
 )
 
 // This file looks up what sealed segments say about a subject. An append does
-// not wait for the bucket: what only the bucket knows is fetched beside it.
+// not wait for the bucket, nor for long reads: what only the bucket knows, or what
+// indexes do not, is looked up beside it.
 
 const (
-	// fetchesMax is how many filters are looked up in the bucket at a time.
+	// besideBytesMax is how many bytes of segments an append reads for its
+	// condition where their indexes do not know the subject: a tenth of a second.
+	besideBytesMax = 64 << 20
+	// fetchesMax is how many filters are looked up beside appends at a time.
 	fetchesMax = 8
 	// fetchedMax is how many answers are kept for those who ask again.
 	fetchedMax = 4096
@@ -23,16 +28,17 @@ const (
 	fetchPatience = 5 * time.Minute
 )
 
-// errNotLocal says that only the bucket knows.
-var errNotLocal = errors.New("engine: what the segment says is only in the bucket")
+// errNotAtHand says that a look-up would have to go further than it may.
+var errNotAtHand = errors.New("engine: what the segment says takes long to look up")
 
 // reach is how far a look-up may go.
-type reach bool
+type reach struct {
+	bucket bool
+	bytes  int64 // of segments, whose records may be read where indexes do not know
+}
 
-const (
-	localOnly  reach = false
-	withBucket reach = true
-)
+// farthest is the reach of who can wait.
+func farthest() *reach { return &reach{bucket: true, bytes: math.MaxInt64} }
 
 // takeFetched is the answer for a filter that was fetched, if it still holds.
 func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
@@ -46,11 +52,11 @@ func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
 	return history, ok
 }
 
-// fetch starts to look a filter up in the bucket, and returns the refusal of the
-// append that asks.
+// fetch starts to look a filter up, however far that is, and returns the refusal
+// of the append that asks.
 func (t *subjectTracker) fetch(filter string) error {
 	return t.fetchOnce(filter, func(ctx context.Context, shed uint64) (func(), error) {
-		last, err := t.log.lastInSealed(ctx, []byte(filter), withBucket)
+		last, err := t.log.lastInSealed(ctx, []byte(filter), farthest())
 		history := subjectHistory{last: last, shed: shed}
 		if errors.As(err, &history.doubt) {
 			err = nil // who asks next is told
@@ -90,7 +96,7 @@ func (l *Log) lastIDRead() error {
 	})
 }
 
-// fetchOnce runs a look-up in the bucket, unless it runs already, and takes over
+// fetchOnce runs a look-up beside appends, unless it runs already, and takes over
 // what came of it under the log's lock. It returns the refusal of the append
 // that asks.
 func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, shed uint64) (func(), error)) error {
@@ -103,7 +109,7 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 	// It is this append that is refused, not the log that refuses.
 	l.mu.pressure.total[Hydration]++
 	refusal := &BackpressureError{
-		Log: l.name, Kind: Hydration, RetryAfter: backpressureRetry, Full: "what the condition asks about is being read from the bucket",
+		Log: l.name, Kind: Hydration, RetryAfter: backpressureRetry, Full: "what the condition asks about is being looked up",
 	}
 	if t.fetching[key] || len(t.fetching) >= fetchesMax {
 		return refusal
@@ -135,7 +141,7 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 // lastInSealed is the last sequence of a filter in the sealed segments, 0 if
 // there is none. Where damage may have taken a later one, the error is that
 // damage: what cannot be read must not count as never written.
-func (l *Log) lastInSealed(ctx context.Context, filter []byte, far reach) (uint64, error) {
+func (l *Log) lastInSealed(ctx context.Context, filter []byte, far *reach) (uint64, error) {
 	list := *l.segments.Load()
 	for i := len(list) - 1; i >= 0; i-- {
 		s := list[i]
@@ -153,10 +159,10 @@ func (l *Log) lastInSealed(ctx context.Context, filter []byte, far reach) (uint6
 		var err error
 		switch {
 		case known:
-		case far == localOnly && !l.isLocal(s):
-			return 0, fmt.Errorf("segment %d: %w", s.id(), errNotLocal)
+		case !far.bucket && !l.isLocal(s):
+			err = fmt.Errorf("segment %d: %w", s.id(), errNotAtHand)
 		default:
-			last, doubt, err = l.lastInSegment(ctx, s, filter)
+			last, doubt, err = l.lastInSegment(ctx, s, filter, far)
 		}
 		if err == nil && doubt != nil && doubt.LastSeq > last {
 			err = doubt
@@ -194,13 +200,19 @@ func (l *Log) isLocal(s *segmentFile) bool {
 
 // lastInSegment is the last sequence of a filter in a sealed segment, and the
 // last range of it that nobody can read, nil if there is none.
-func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte) (last uint64, doubt *DamageError, err error) {
+func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte, far *reach) (last uint64, doubt *DamageError, err error) {
 	index, err := l.indexOf(ctx, s)
 	if err != nil {
 		return 0, nil, err
 	}
 	if last, exact := lastInIndex(index, filter); exact {
 		return last, nil, nil
+	}
+	if footer := s.seal.Load(); footer != nil {
+		far.bytes -= int64(footer.IndexOffset)
+	}
+	if far.bytes < 0 {
+		return 0, nil, fmt.Errorf("segment %d: %w", s.id(), errNotAtHand)
 	}
 	return l.lastInRecords(ctx, s, filter)
 }

@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
 // newColdRoot has segments of 60 records each that are only in the bucket.
@@ -193,5 +195,43 @@ func TestAnOpenWaitsForTheIDsOfTheDedupWindowOnlySoLong(t *testing.T) {
 	rec := tieredRecord(3)
 	if seq, err := l.AppendIf(&rec, Conditions{MsgID: []byte("D-id")}); !errors.Is(err, ErrDuplicate) || seq != 3 {
 		t.Errorf("the id of 3: %d, %v", seq, err)
+	}
+}
+
+// Where indexes do not know a subject, segments are read: an append does not wait
+// for many of them. Whoever has appended may have other logs to serve.
+func TestAppendDoesNotReadManySegmentsForItsCondition(t *testing.T) {
+	l := openLogTest(t, openOnDisk(t, simRoot, Options{FS: vfs.NewMem(1)}), smallSegments())
+	l.subjects.besideBytes = 0
+	const count = 5000 // subjects: more than an index names in 2 % of its segment
+	for n := range count {
+		if _, err := l.AppendSync(shortly(t), &Record{Subject: fmt.Appendf(nil, "subject.%d", n), Payload: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Seal(shortly(t)); err != nil {
+		t.Fatal(err)
+	}
+	rec := Record{Subject: []byte("more"), Payload: []byte("x")}
+	for filter, want := range map[string]uint64{"*.7": 8, "subject.9": 10, "none.*": 0} {
+		_, err := l.AppendIf(&rec, lastOfSubject(filter, want+1))
+		var full *BackpressureError
+		if !errors.As(err, &full) || full.Kind != Hydration || full.RetryAfter <= 0 {
+			t.Errorf("%s: %v, want a refusal at once", filter, err)
+		}
+		if _, err := l.Append(&rec); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the answer is there", func() bool {
+			_, err = l.AppendIf(&rec, lastOfSubject(filter, want+1))
+			return !errors.Is(err, ErrBackpressure)
+		})
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) || conflict.ActualSeq != want {
+			t.Errorf("%s: %v, want the last to be %d", filter, err, want)
+		}
+		if _, err := l.AppendIf(&rec, lastOfSubject(filter, want)); err != nil {
+			t.Errorf("%s: %v", filter, err)
+		}
 	}
 }

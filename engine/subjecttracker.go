@@ -30,7 +30,9 @@ type subjectTracker struct {
 	// read: its subjects are not known.
 	doubt *DamageError
 
-	// fetching are the filters whose history is being read from the bucket, and
+	// besideBytes is besideBytesMax; it does not change.
+	besideBytes int64
+	// fetching are the filters whose history is being looked up beside appends, and
 	// fetched what came of it. Both are bounded.
 	fetching map[string]bool
 	fetched  map[string]subjectHistory
@@ -103,8 +105,8 @@ func (t *subjectTracker) history(filter []byte) (history subjectHistory, err err
 	if fetched, ok := t.takeFetched(filter); ok {
 		return fetched, fetched.err()
 	}
-	history.last, err = t.log.lastInSealed(t.log.moving, filter, localOnly)
-	if errors.Is(err, errNotLocal) {
+	history.last, err = t.log.lastInSealed(t.log.moving, filter, &reach{bytes: t.besideBytes})
+	if errors.Is(err, errNotAtHand) {
 		err = t.fetch(string(filter))
 	}
 	return history, t.log.endedBy(err)
