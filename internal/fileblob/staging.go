@@ -154,11 +154,31 @@ func (s *staging) sweep(own string) {
 			continue
 		}
 		if isNewLock {
-			s.sweepLocked(dir+newLockSuffix, dir)
+			s.sweepNewLock(dir)
 		} else {
 			s.sweepLocked(filepath.Join(dir, lockName), dir)
 		}
 	}
+}
+
+// sweepNewLock removes a session whose lock did not get into its directory. It may
+// get there after the name was listed: taking the lock then makes a new file of
+// that name, which says nothing about the session.
+func (s *staging) sweepNewLock(dir string) {
+	path := dir + newLockSuffix
+	if _, err := s.fsys.Stat(path); err != nil {
+		return
+	}
+	lock, err := s.fsys.Lock(path)
+	if err != nil {
+		return // its owner lives, or nobody can tell
+	}
+	if _, err := s.fsys.Stat(filepath.Join(dir, lockName)); errors.Is(err, fs.ErrNotExist) {
+		s.removeSession(path, dir)
+	} else {
+		_ = s.fsys.Remove(path)
+	}
+	_ = lock.Close() // its file is gone; nothing was written through it
 }
 
 // sweepLocked removes a session if its lock is free. Of a session without its

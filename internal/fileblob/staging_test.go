@@ -81,6 +81,24 @@ func TestTemporaryFilesOfTheDeadAreRemovedThoseOfTheLivingStay(t *testing.T) {
 	checkSwept(t, disk, other)
 }
 
+// A sweep that lists a lock before it gets into its session's directory, and takes
+// it afterwards, makes a file of that name.
+func TestALockThatGotItsPlaceDuringASweepIsNoDeadSession(t *testing.T) {
+	living, dir := onDisk(t)
+	w := startWrite(context.Background(), t, living, "living")
+	sessions, err := os.ReadDir(filepath.Join(dir, ".tmp"))
+	check(t, err)
+	path := filepath.Join(dir, ".tmp", sessions[0].Name()+".lock")
+	check(t, os.WriteFile(path, nil, 0o644))
+	other := open(t, vfs.OS(), dir, nil)
+	check(t, put(other, "other", "x", true)) // sweeps
+	check(t, other.Close())
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the lock of nobody: %v", err)
+	}
+	check(t, w.Close())
+}
+
 func TestALostTemporaryFileCostsOneWrite(t *testing.T) {
 	bucket, dir := onDisk(t)
 	w := startWrite(context.Background(), t, bucket, "a")
