@@ -95,7 +95,7 @@ func (h *headerBlock) addLine(line []byte) (exact, ok bool) {
 		return false, false
 	}
 	exact = len(value) > 0 && value[0] == ' '
-	for i := 0; len(value) > 0 && (value[0] == ' ' || value[0] == '\t'); i++ {
+	for i := 0; len(value) > 0 && value[0] == ' '; i++ { // the server skips no tabs: they are part of a message id
 		exact = exact && i == 0
 		value = value[1:]
 	}
