@@ -25,7 +25,8 @@ type coordinator struct {
 		failures map[moveKey]map[planner.Kind]planner.Failure
 		running  map[planner.Kind]int
 		started  map[uint64]map[planner.Kind]int64 // by log id: when a move last started
-		outage   outage
+		outage   outage                            // of uploads
+		unasked  outage                            // of evictions that have to ask the bucket first
 		counts   map[MoveKind]MoveCounts
 		doubtful []planner.Action // verifications that are due, as of the last plan
 	}
@@ -230,6 +231,9 @@ func (c *coordinator) untilRetry(planned time.Time) time.Duration {
 	}
 	if outage > now {
 		next = min(next, outage) // for those that wait behind the one that failed
+	}
+	if at := c.mu.unasked.notBefore.UnixNano(); c.mu.unasked.attempts > 0 && at > now {
+		next = min(next, at)
 	}
 	return time.Duration(next-now) + time.Millisecond
 }

@@ -84,9 +84,24 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 		if stopped {
 			shown.Failures[planner.Upload].NotBeforeNs = math.MaxInt64
 		}
+		c.holdAskingLocked(&shown)
 		segments = append(segments, shown)
 	}
 	return segments
+}
+
+// holdAskingLocked keeps evictions that have to ask the bucket away from one that
+// does not answer.
+func (c *coordinator) holdAskingLocked(shown *planner.Segment) {
+	if c.mu.unasked.attempts == 0 {
+		return
+	}
+	notBefore := c.mu.unasked.notBefore.UnixNano()
+	for _, kind := range []planner.Kind{planner.EvictHot, planner.EvictWarm} {
+		if kind == planner.EvictWarm || !shown.Copies[planner.Warm].Verified {
+			shown.Failures[kind].NotBeforeNs = max(shown.Failures[kind].NotBeforeNs, notBefore)
+		}
+	}
 }
 
 // copiesOf shows the copies of a segment. One that does not verify takes space

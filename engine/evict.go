@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,8 +18,16 @@ var errPinned = errors.New("engine: the segment is in use")
 // evictHot drops the hot file of a segment of which another tier has a verified
 // copy: LocalEvicted, then unlink. Readers that come meanwhile read the other
 // copy.
-func (l *Log) evictHot(id uint64) error {
+func (l *Log) evictHot(ctx context.Context, id uint64) error {
 	s := l.segmentByID(id)
+	if s.hotPins() > 0 {
+		return errPinned
+	}
+	if good := trusted(s, l.entryOf(s)); !good.Has(manifest.TierWarm) && good.Has(manifest.TierCold) {
+		if err := l.checkCold(ctx, s); err != nil {
+			return fmt.Errorf("evict segment %d from hot: %w", id, err)
+		}
+	}
 	if !s.retireHot() {
 		return errPinned
 	}
@@ -36,8 +45,13 @@ func (l *Log) evictHot(id uint64) error {
 }
 
 // evictWarm drops the warm file of a segment that is verified to be cold.
-func (l *Log) evictWarm(id uint64) error {
-	entry := l.journal.state().Segment(id)
+func (l *Log) evictWarm(ctx context.Context, id uint64) error {
+	s, entry := l.segmentByID(id), l.journal.state().Segment(id)
+	if trusted(s, entry).Has(manifest.TierCold) {
+		if err := l.checkCold(ctx, s); err != nil {
+			return fmt.Errorf("evict segment %d from warm: %w", id, err)
+		}
+	}
 	bytes := int64(entry.Warm.ObjectBytes)
 	if err := l.evict(id, manifest.TierWarm, bytes); err != nil {
 		return err
@@ -46,7 +60,7 @@ func (l *Log) evictWarm(id uint64) error {
 	if err := l.unlink(l.paths.warmFile(entry), l.paths.warm); err != nil {
 		return fmt.Errorf("evict segment %d from warm: %w", id, err)
 	}
-	l.holdWarm(l.segmentByID(id), 0)
+	l.holdWarm(s, 0)
 	l.engine.reserve.takeBack(l.engine.opts.Logger)
 	return nil
 }

@@ -24,9 +24,9 @@ func (l *Log) move(action planner.Action, attempt int) error {
 	case planner.Upload:
 		return l.upload(l.moving, action.Segment, attempt)
 	case planner.EvictHot:
-		return l.evictHot(action.Segment)
+		return l.evictHot(l.moving, action.Segment)
 	case planner.EvictWarm:
-		return l.evictWarm(action.Segment)
+		return l.evictWarm(l.moving, action.Segment)
 	case moveVerify:
 		return l.verify(l.moving, action.Segment)
 	}

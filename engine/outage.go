@@ -7,7 +7,7 @@ import (
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 )
 
-// outage keeps uploads away from a bucket that does not answer: after a failure
+// outage keeps moves away from a bucket that does not answer: after a failure
 // none is tried for a while, then one, and the first that succeeds ends it.
 type outage struct {
 	attempts  int // failures in a row; 0: the bucket answers

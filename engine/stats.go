@@ -20,11 +20,12 @@ type Stats struct {
 }
 
 // BucketOutage is a time in which no upload succeeds, because the bucket does
-// not answer or takes nothing. It ends with the next upload that succeeds; one is
-// tried now and then.
+// not answer or takes nothing, or in which it cannot be asked for the objects
+// because of which local copies are to be dropped. It ends with the next of
+// these that succeeds; one is tried now and then.
 type BucketOutage struct {
-	Since    time.Time // when the first upload failed
-	Failures int       // uploads that failed since, in a row
+	Since    time.Time // when the first of them failed
+	Failures int       // those that failed since, in a row
 	Err      error     // of the last of them
 }
 
@@ -87,7 +88,11 @@ func (e *Engine) Stats() Stats {
 func (c *coordinator) bucketOutage() BucketOutage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return BucketOutage{Since: c.mu.outage.began, Failures: c.mu.outage.attempts, Err: c.mu.outage.cause}
+	shown := &c.mu.outage
+	if shown.attempts == 0 {
+		shown = &c.mu.unasked
+	}
+	return BucketOutage{Since: shown.began, Failures: shown.attempts, Err: shown.cause}
 }
 
 // moved counts the moves that ended.

@@ -87,8 +87,8 @@ func (l *Log) verifyCopy(ctx context.Context, s *segmentFile, entry *manifest.Se
 	if err != nil {
 		return 0, err
 	}
-	if footer := object.Footer(); footer.SegmentCRC64 != entry.SegmentCRC64 {
-		return 0, fmt.Errorf("%w: its footer has the CRC-64 %016x, the manifest %016x", ErrDamaged, footer.SegmentCRC64, entry.SegmentCRC64)
+	if err := checkFooter(object, entry); err != nil {
+		return 0, err
 	}
 	if entry.Quarantined.Has(t) {
 		return uint64(objectBytes), object.WriteSegment(ctx, io.Discard)
@@ -100,6 +100,14 @@ func (l *Log) verifyCopy(ctx context.Context, s *segmentFile, entry *manifest.Se
 		}
 	}
 	return uint64(tailBytes), nil
+}
+
+// checkFooter makes sure that an object is of the segment as it was sealed.
+func checkFooter(object *tier.Object, entry *manifest.Segment) error {
+	if footer := object.Footer(); footer.SegmentCRC64 != entry.SegmentCRC64 {
+		return fmt.Errorf("%w: its footer has the CRC-64 %016x, the manifest %016x", ErrDamaged, footer.SegmentCRC64, entry.SegmentCRC64)
+	}
+	return nil
 }
 
 // verifyHot compares a segment file with what the manifest recorded when it was
