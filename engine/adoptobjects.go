@@ -130,7 +130,8 @@ func (r *recovery) addUnread() {
 	if len(r.found) > 0 && r.report.BucketUnread != nil {
 		first, trimmed := r.found[0].name, r.log.journal.state().Log().TrimmedTo
 		if first.baseSeq > trimmed+1 && first.id > 1 {
-			front := r.lostSegment(segmentName{id: first.id - 1, baseSeq: trimmed + 1}, lostUnread, first.baseSeq-1)
+			name := segmentName{id: first.id - 1, baseSeq: trimmed + 1}
+			front := &foundSegment{name: name, file: r.log.lostSegment(name, lostUnread, first.baseSeq-1)}
 			r.found = append([]*foundSegment{front}, r.found...)
 		}
 	}
@@ -140,17 +141,19 @@ func (r *recovery) addUnread() {
 			last = r.found[len(r.found)-1].name.id
 		}
 		if listed.ID > last {
-			r.found = append(r.found, r.lostSegment(segmentName{id: listed.ID, baseSeq: listed.First}, lostObject, listed.Last))
+			name := segmentName{id: listed.ID, baseSeq: listed.First}
+			r.found = append(r.found, &foundSegment{name: name, file: r.log.lostSegment(name, lostObject, listed.Last)})
 		}
 	}
 }
 
-func (r *recovery) lostSegment(name segmentName, why string, last uint64) *foundSegment {
-	s := &segmentFile{fs: r.log.engine.opts.FS, path: r.log.paths.segment(name), lost: why}
-	s.header = segment.Header{LogID: r.log.id, ID: name.id, BaseSeq: name.baseSeq}
+// lostSegment is a segment of which nothing can be read.
+func (l *Log) lostSegment(name segmentName, why string, last uint64) *segmentFile {
+	s := &segmentFile{fs: l.engine.opts.FS, path: l.paths.segment(name), lost: why}
+	s.header = segment.Header{LogID: l.id, ID: name.id, BaseSeq: name.baseSeq}
 	s.mapped.evicted = true
 	s.lastSeq.Store(last)
-	return &foundSegment{name: name, file: s}
+	return s
 }
 
 // appendStop is why nothing may be appended: the bucket may hold a sequence that

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,26 @@ import (
 
 // segmentNames lists the log's segment files in order of id.
 func (l *Log) segmentNames() ([]segmentName, error) {
+	names, err := l.segmentFiles()
+	if err != nil {
+		return nil, err
+	}
+	return names, checkOrder(names)
+}
+
+// checkOrder reports names that cannot all be those of one log's segments.
+func checkOrder(names []segmentName) error {
+	for i := 1; i < len(names); i++ {
+		if names[i].id == names[i-1].id || names[i].baseSeq < names[i-1].baseSeq {
+			return fmt.Errorf("%w: segment files %s and %s contradict each other; move one of them out of the directory",
+				ErrDamaged, names[i-1], names[i])
+		}
+	}
+	return nil
+}
+
+// segmentFiles lists what has the name of a segment file, in order of id.
+func (l *Log) segmentFiles() ([]segmentName, error) {
 	entries, err := l.engine.opts.FS.ReadDir(l.paths.segments)
 	if err != nil {
 		return nil, fmt.Errorf("list segments: %w", err)
@@ -26,13 +47,7 @@ func (l *Log) segmentNames() ([]segmentName, error) {
 			names = append(names, name)
 		}
 	}
-	slices.SortFunc(names, func(a, b segmentName) int { return int(int64(a.id) - int64(b.id)) })
-	for i := 1; i < len(names); i++ {
-		if names[i].id == names[i-1].id || names[i].baseSeq < names[i-1].baseSeq {
-			return nil, fmt.Errorf("%w: segment files %s and %s contradict each other; move one of them out of the directory",
-				ErrDamaged, names[i-1], names[i])
-		}
-	}
+	slices.SortFunc(names, func(a, b segmentName) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.created, b.created)) })
 	return names, nil
 }
 

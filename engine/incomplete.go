@@ -25,17 +25,33 @@ type incompleteFile struct {
 func (l *Log) incompletePath() string { return filepath.Join(l.paths.dir, incompleteFileName) }
 
 // readIncomplete reads the file if there is one. One that is damaged still says
-// that it is there.
+// that it is there, and Reason is never empty then.
 func (l *Log) readIncomplete() (known incompleteFile, marked bool, err error) {
 	err = readJSON(l.engine.opts.FS, l.incompletePath(), &known)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return known, false, nil
-	case errors.Is(err, ErrDamaged):
-		return incompleteFile{}, true, nil
-	default:
-		return known, err == nil, err
 	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return known, false, err
+	}
+	if err != nil || known.Reason == "" {
+		known.Reason = "an earlier open found the manifest incomplete"
+	}
+	return known, true, nil
+}
+
+// whatIsMissing says why a manifest may lack records, "" if nothing speaks for it.
+// used says that the log has, or may have, segments.
+func whatIsMissing(found *manifest.Recovery, used bool) string {
+	switch {
+	case len(found.Damage)+len(found.Contradictions) > 0:
+		return "the manifest is damaged"
+	case found.SealedEnd:
+		return "the last chunk of the manifest is one that another one follows, and that is not there"
+	case found.Chunks == 0 && found.SnapshotID == 0 && used:
+		return "the manifest is gone"
+	}
+	return ""
 }
 
 // ownClaims reads what this root claimed in the bucket, and whether it may have
@@ -59,18 +75,9 @@ func (r *recovery) judgeManifest(names []segmentName) error {
 	if r.claims, r.claimed, err = l.ownClaims(); err != nil {
 		return err
 	}
-	neverUsed := len(names) == 0 && len(r.warm) == 0 && !r.claimed
-	switch {
-	case marked && known.Reason != "":
-		r.incomplete = known.Reason
-	case marked:
-		r.incomplete = "an earlier open found the manifest incomplete"
-	case len(found.Damage)+len(found.Contradictions) > 0:
-		r.incomplete = "the manifest is damaged"
-	case found.SealedEnd:
-		r.incomplete = "the last chunk of the manifest is one that another one follows, and that is not there"
-	case found.Chunks == 0 && found.SnapshotID == 0 && !neverUsed:
-		r.incomplete = "the manifest is gone"
+	r.incomplete = known.Reason
+	if !marked {
+		r.incomplete = whatIsMissing(found, len(names) > 0 || len(r.warm) > 0 || r.claimed)
 	}
 	if r.incomplete == "" || marked {
 		return nil

@@ -59,16 +59,16 @@ func (j *journal) open() (*manifest.Recovery, error) {
 
 // load reads the manifest without writing, for a read-only log. A log that has
 // none yet has an empty one.
-func (j *journal) load() error {
-	state, _, err := manifest.Load(j.log.engine.opts.FS, j.log.paths.manifest, j.log.id)
+func (j *journal) load() (*manifest.Recovery, error) {
+	state, found, err := manifest.Load(j.log.engine.opts.FS, j.log.paths.manifest, j.log.id)
 	if errors.Is(err, fs.ErrNotExist) {
-		state, err = manifest.NewState(), nil
+		state, found, err = manifest.NewState(), &manifest.Recovery{}, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	j.published.Store(state)
-	return nil
+	return found, nil
 }
 
 // record makes records durable. What they say may be acted upon afterwards. An

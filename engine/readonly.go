@@ -20,51 +20,53 @@ func (l *Log) refresh() error {
 	if l.engine.bucketOnly {
 		return l.refreshFromBucket(l.moving)
 	}
-	names, err := l.segmentNames()
+	now, err := l.survey()
 	if err != nil {
 		return err
 	}
-	// After the list: what is recorded of a file that is in it is not older.
-	if err := l.journal.load(); err != nil {
-		return err
-	}
-	known := make(map[uint64]*segmentFile)
-	for _, s := range *l.segments.Load() {
-		known[s.id()] = s
-	}
-	list := make([]*segmentFile, 0, len(names))
-	for i, name := range names {
+	known := l.segmentsByID()
+	list := make([]*segmentFile, 0, len(now.names))
+	for i, name := range now.names {
+		var next *segmentName
+		if i+1 < len(now.names) {
+			next = &now.names[i+1]
+		}
 		s := known[name.id]
-		if s == nil || !s.ended() {
-			var next *segmentName
-			if i+1 < len(names) {
-				next = &names[i+1]
-			}
+		if entry := now.absent[name.id]; entry != nil {
+			s = l.lostFileOf(entry, s, next)
+		} else if s == nil || s.lost == lostFile || !s.ended() {
 			if s, err = l.lookAgain(s, name, next); err != nil {
 				return fmt.Errorf("read segment %d: %w", name.id, err)
 			}
 		}
 		list = append(list, s)
 	}
-	l.publishList(l.withRemote(list))
+	list = l.withFront(l.withRemote(list), now)
+	l.publishList(list)
+	l.publishFindings(list, now)
 	l.publishCold()
 	return nil
+}
+
+func (l *Log) segmentsByID() map[uint64]*segmentFile {
+	known := make(map[uint64]*segmentFile)
+	for _, s := range *l.segments.Load() {
+		known[s.id()] = s
+	}
+	return known
 }
 
 // withRemote adds the segments that have no segment file and are whole in
 // another tier.
 func (l *Log) withRemote(files []*segmentFile) []*segmentFile {
-	known, list := make(map[uint64]*segmentFile), slices.Clone(files)
-	for _, s := range *l.segments.Load() {
-		known[s.id()] = s
-	}
+	known, list := l.segmentsByID(), slices.Clone(files)
 	for entry := range l.journal.state().Segments() {
 		has := slices.ContainsFunc(files, func(s *segmentFile) bool { return s.id() == entry.ID })
 		if has || !entry.Sealed || entry.Resident.Without(manifest.TierHot) == 0 {
 			continue
 		}
 		s := known[entry.ID]
-		if s == nil {
+		if s == nil || s.lost != "" {
 			s = &segmentFile{fs: l.engine.opts.FS, path: l.paths.hotFile(entry), header: entryHeader(l.id, entry)}
 			s.noteSealed(entryFooter(l.id, entry))
 		}
@@ -97,7 +99,7 @@ func (l *Log) lookAgain(before *segmentFile, name segmentName, next *segmentName
 		// happens once in a segment's life.
 		s, err = l.look(name, next)
 	}
-	if err == nil && before != nil && !s.ended() && s.lastSeq.Load() < before.lastSeq.Load() {
+	if err == nil && before != nil && before.lost == "" && !s.ended() && s.lastSeq.Load() < before.lastSeq.Load() {
 		s = before
 	}
 	return s, err

@@ -34,6 +34,12 @@ type RecoveryReport struct {
 	// BucketUnread is why the bucket was not looked at although records of the
 	// manifest are missing; nil otherwise. The next open looks again.
 	BucketUnread error
+	// Incomplete is why the manifest of a read-only log may lack records, "" if
+	// nothing speaks for it: segments that only it knew of are not in the log.
+	Incomplete string
+	// Contradicting lists segment files that a read-only log leaves out: they
+	// contradict their name or the manifest. They stay where they are.
+	Contradicting []QuarantineReport
 	// Manifest is what opening the manifest found and did; nil in a read-only
 	// log.
 	Manifest *manifest.Recovery

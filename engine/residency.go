@@ -127,7 +127,7 @@ func (l *Log) noteBadCopy(s *segmentFile, t manifest.Tier, err error) bool {
 // read-only log knows may be old: its owner goes on moving segments.
 func (l *Log) isResident(s *segmentFile, t manifest.Tier) bool {
 	if l.engine.readOnly && !l.engine.bucketOnly {
-		if err := l.journal.load(); err != nil {
+		if _, err := l.journal.load(); err != nil {
 			l.engine.opts.Logger.Warn("manifest_not_read", "group", "aof2.manifest", "log", l.name, "error", err)
 		}
 	}

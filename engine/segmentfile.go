@@ -66,6 +66,8 @@ const (
 	lostRange = "sequences are missing: no segment file holds them"
 	// lostObject: without a root nothing else says what is in it.
 	lostObject = "the object in the bucket does not verify"
+	// lostFront is what a read-only log says of them.
+	lostFront = "no segment that is known holds them, and the manifest does not say that retention removed them"
 	// lostUnread is of what is in front of the segments that are known.
 	lostUnread = "the manifest lost what it had of these sequences, and the bucket that may hold them does not answer"
 )

@@ -69,7 +69,7 @@ func (l *Log) State() State {
 	list, recorded := *l.segments.Load(), l.journal.state()
 	state := State{
 		Name: l.name, ID: l.id, Created: l.fixed.CreatedNS, FirstSeq: l.firstSeq(), Watermarks: l.Watermarks(),
-		Segments: make([]SegmentState, 0, len(list)), Refused: make(map[BackpressureKind]uint64), Recovery: l.recovery,
+		Segments: make([]SegmentState, 0, len(list)), Refused: make(map[BackpressureKind]uint64),
 	}
 	for _, s := range list {
 		segment := l.segmentState(s, recorded.Segment(s.id()))
@@ -81,6 +81,7 @@ func (l *Log) State() State {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	state.Recovery = l.recovery // a read-only log finds more at a refresh
 	state.Epoch, state.Poisoned, state.Backpressure = l.mu.epoch, l.mu.failure, l.mu.pressure.entered
 	state.NoRoom, state.Refusing, state.UploadsStopped = l.mu.pressure.noRoom, l.refusingLocked(), l.mu.uploadStop
 	state.DedupWindow = l.mu.dedup.effectiveWindow(l.now())

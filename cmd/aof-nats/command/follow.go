@@ -51,6 +51,7 @@ func (a *app) read(ctx context.Context, name string, s *selection, follow bool,
 	if err != nil {
 		return err
 	}
+	a.sayLeftOut(log.State())
 	options, err := choose(ctx, log)
 	if err != nil {
 		return err
@@ -80,6 +81,20 @@ func (a *app) read(ctx context.Context, name string, s *selection, follow bool,
 	}
 	return explainDamage(err)
 }
+
+// sayLeftOut says what is known to be wrong with the log beside its segments.
+func (a *app) sayLeftOut(state engine.State) {
+	for _, left := range state.Recovery.Contradicting {
+		fmt.Fprintf(a.env.Stderr, "left out: %s: %s\n", left.Path, left.Reason)
+	}
+	if why := state.Recovery.Incomplete; why != "" {
+		fmt.Fprintf(a.env.Stderr, "log %s: %s: segments that only it knew of are not read; %s\n", state.Name, why, howToComplete)
+	}
+}
+
+// howToComplete is what to do about a manifest that lost records: opening the root
+// looks at every copy and records what it finds.
+const howToComplete = "open the root with serve --bucket URL, which finds them again, or read from the bucket with --root URL"
 
 // sayUnproven says that there are records which cannot be printed yet.
 func (a *app) sayUnproven(state engine.State) {

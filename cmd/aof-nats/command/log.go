@@ -109,6 +109,7 @@ func (a *app) describeLog(root *rootFlag, name string) (err error) {
 	if err != nil {
 		return err
 	}
+	a.sayLeftOut(log.State())
 	report := reportOf(log.State())
 	if a.json {
 		return printJSON(a.env.Stdout, report)

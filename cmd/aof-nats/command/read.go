@@ -32,7 +32,8 @@ reading goes on where it was.
 
 Damage ends the reading with exit code 5 and names the sequences concerned,
 unless --skip-damaged is given: then the exit code is still 5, after everything that
-can be read.`,
+can be read. Sequences that only a lost manifest knew of are damage too: serve with
+--bucket finds them again.`,
 		Example: `  aof-nats read ORDERS -s nats://127.0.0.1:4222 --from-time 15m
   aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
   aof-nats read QUAKES --root ./root --subject 'quakes.us.*' --format ndjson | jq .

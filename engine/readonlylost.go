@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// This file finds what a read-only log should hold and no copy has: by the rules
+// of recovery, changing nothing. A reader is to meet it as damage, never as the
+// end of the log or as trimmed.
+
+// survey is what a read-only log finds to be its segments.
+type survey struct {
+	// names are the segment files, and the segments of absent, in order.
+	names []segmentName
+	// absent are the segments that the manifest has and no copy holds.
+	absent map[uint64]*manifest.Segment
+	// contradicting are the segment files that are not part of the log.
+	contradicting []QuarantineReport
+	incomplete    string
+}
+
+// survey lists the segment files and compares them with the manifest. A writer may
+// be at work.
+func (l *Log) survey() (*survey, error) {
+	files, err := l.segmentFiles()
+	if err != nil {
+		return nil, err
+	}
+	// After the list: what is recorded of a file that is in it is not older.
+	found, err := l.journal.load()
+	if err != nil {
+		return nil, err
+	}
+	now := &survey{absent: make(map[uint64]*manifest.Segment)}
+	if err := now.takeFiles(l, files); err != nil {
+		return nil, err
+	}
+	if err := now.findAbsent(l); err != nil {
+		return nil, err
+	}
+	now.incomplete, err = l.whyIncomplete(found, len(files) > 0)
+	return now, err
+}
+
+// whyIncomplete judges the manifest as recovery would. Only an owner can tell that
+// its last chunk is lost: while one is at work, none may follow yet.
+func (l *Log) whyIncomplete(found *manifest.Recovery, used bool) (string, error) {
+	known, marked, err := l.readIncomplete()
+	if err != nil || marked {
+		return known.Reason, err
+	}
+	_, claimed, err := l.ownClaims()
+	return whatIsMissing(found, used || claimed), err
+}
+
+// takeFiles takes over the names of the files that are part of the log.
+func (v *survey) takeFiles(l *Log, files []segmentName) error {
+	known := l.segmentsByID()
+	for _, name := range files {
+		if s := known[name.id]; s == nil || s.lost != "" || s.path != l.paths.segment(name) {
+			why, err := l.fileContradicts(name)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue // its owner evicted it since the list
+			case err != nil:
+				return err
+			case why != "":
+				v.contradicting = append(v.contradicting, QuarantineReport{Segment: name.id, Path: l.paths.segment(name), Reason: why})
+				continue
+			}
+		}
+		v.names = append(v.names, name)
+	}
+	return checkOrder(v.names)
+}
+
+// fileContradicts says why a segment file is not part of the log, "" if it is.
+func (l *Log) fileContradicts(name segmentName) (why string, err error) {
+	entry := l.journal.state().Segment(name.id)
+	opened := entry != nil && entry.Opened
+	if opened && entry.BaseSeq != name.baseSeq {
+		return fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq), nil
+	}
+	file, err := l.engine.opts.FS.Open(l.paths.segment(name))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = joinClose(err, file.Close()) }()
+	ends, err := readFileEnds(file)
+	if err != nil {
+		return "", err
+	}
+	header, err := segment.DecodeHeader(ends.head)
+	own := header.LogID == l.id && header.ID == name.id && header.BaseSeq == name.baseSeq
+	switch {
+	case err != nil: // examine tells damage from a newer version
+		return "", nil
+	case opened && own && header.Salt != entry.Salt:
+		return "its salt is not the one that the manifest has", nil
+	case !opened && !own:
+		return fmt.Sprintf("its header is that of segment %d of log %016x with base sequence %d", header.ID, header.LogID, header.BaseSeq), nil
+	}
+	return "", nil
+}
+
+// findAbsent adds the segments that the manifest has and no copy holds.
+func (v *survey) findAbsent(l *Log) error {
+	files := v.names
+	if len(absentFrom(l.journal.state(), files)) == 0 {
+		return nil
+	}
+	// A writer may have made the file since the list; or moved it since the manifest
+	// was read, and then the manifest says by now where it is.
+	later, err := l.segmentFiles()
+	if err != nil {
+		return err
+	}
+	if _, err := l.journal.load(); err != nil {
+		return err
+	}
+	for _, entry := range absentFrom(l.journal.state(), files) {
+		made := func(name segmentName) bool { return name.id == entry.ID && !v.leavesOut(l.paths.segment(name)) }
+		if slices.ContainsFunc(later, made) {
+			continue
+		}
+		v.absent[entry.ID] = entry
+		v.names = append(v.names, segmentName{id: entry.ID, baseSeq: entry.BaseSeq, created: entry.OpenedNs})
+	}
+	slices.SortFunc(v.names, func(a, b segmentName) int { return int(int64(a.id) - int64(b.id)) })
+	return checkOrder(v.names)
+}
+
+func (v *survey) leavesOut(path string) bool {
+	return slices.ContainsFunc(v.contradicting, func(left QuarantineReport) bool { return left.Path == path })
+}
+
+// absentFrom are the segments of a manifest that are in no file and in no other
+// tier.
+func absentFrom(state *manifest.State, files []segmentName) (absent []*manifest.Segment) {
+	have := make(map[uint64]bool, len(files))
+	for _, name := range files {
+		have[name.id] = true
+	}
+	for entry := range state.Segments() {
+		elsewhere := entry.Sealed && entry.Resident.Without(manifest.TierHot) != 0
+		if have[entry.ID] || elsewhere || !entry.Opened && !entry.Sealed {
+			continue
+		}
+		absent = append(absent, entry)
+	}
+	return absent
+}
+
+// lostFileOf is a segment whose file is missing. before is what was seen of it at
+// the last refresh, nil if nothing was.
+func (l *Log) lostFileOf(entry *manifest.Segment, before *segmentFile, next *segmentName) *segmentFile {
+	name := segmentName{id: entry.ID, baseSeq: entry.BaseSeq, created: entry.OpenedNs}
+	state := l.journal.state()
+	last := uint64(0)
+	switch {
+	case entry.Sealed:
+		last = entry.LastSeq
+	case next != nil:
+		last = next.baseSeq - 1
+	default:
+		known := segment.Known{CloseMark: closeMarkOf(state, entry.ID)}
+		last = max(entry.BaseSeq, state.Log().NextSeq-1, segment.Scan(nil, entryHeader(l.id, entry), known).LastSeq)
+	}
+	if before != nil {
+		last = max(last, before.lastSeq.Load())
+	}
+	return l.lostSegment(name, lostFile, last)
+}
+
+// withFront adds what lies in front of the segments that are known, as far as the
+// manifest does not prove that retention removed it.
+func (l *Log) withFront(list []*segmentFile, now *survey) []*segmentFile {
+	trimmed := l.journal.state().Log().TrimmedTo
+	name, last := segmentName{id: 1, baseSeq: trimmed + 1}, max(trimmed+1, l.journal.state().Log().NextSeq-1)
+	switch {
+	case len(list) == 0 && now.incomplete == "":
+		return list
+	case len(list) > 0 && (list[0].baseSeq() <= trimmed+1 || list[0].id() == 1):
+		return list
+	case len(list) > 0:
+		name.id, last = list[0].id()-1, list[0].baseSeq()-1
+	}
+	front := l.lostSegment(name, lostFront, last)
+	front.path = l.paths.segments
+	return append([]*segmentFile{front}, list...)
+}
+
+// publishFindings makes visible what is wrong with the log, and tells of files that
+// are left out, once.
+func (l *Log) publishFindings(list []*segmentFile, now *survey) {
+	report := RecoveryReport{Incomplete: now.incomplete, Contradicting: now.contradicting}
+	for i, s := range list {
+		if i > 0 && list[i-1].lastSeq.Load()+1 < s.baseSeq() {
+			report.Damaged = append(report.Damaged, l.missing(list[i-1].lastSeq.Load()+1, s))
+		}
+		if s.lost != "" && s.lastSeq.Load() >= s.baseSeq() {
+			report.Damaged = append(report.Damaged, l.lossOf(s, s.baseSeq()))
+		}
+	}
+	l.mu.Lock()
+	before := l.recovery
+	l.recovery = report
+	l.mu.Unlock()
+	for _, left := range now.contradicting {
+		if !slices.Contains(before.Contradicting, left) {
+			l.engine.opts.Logger.Error("segment_file_left_out", "group", "aof2.flush", "log", l.name, "file", left.Path, "reason", left.Reason)
+		}
+	}
+}
