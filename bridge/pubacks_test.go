@@ -255,7 +255,7 @@ func TestContractPageListsEveryRefusal(t *testing.T) {
 	for _, r := range []refusal{
 		refuseMessageTooLarge, refuseHeaderTooLarge, refuseIncrInvalid, refuseIncr, refuseOtherStream, refuseTTL, refuseTTLInvalid,
 		refuseFilterWithoutSeq, refuseSchedule, refuseScheduler, refuseSource, refuseRollup, refuseAtomicBatch, refuseFastBatch,
-		refuseIngestFull, refuseUnknownLevel, refuseLevelUnavailable, refuseMalformedHeader, refusePoisoned, refuseClosed, refuseReplay,
+		refuseIngestFull, refuseUnknownLevel, refuseLevelUnavailable, refuseMalformedHeader, refusePoisoned, refuseClosed, refuseReplay, refuseNextSeqUnknown,
 		{code: 400, errCode: codeWrongLastSequence, description: "wrong last sequence: N"},
 		{code: 400, errCode: codeWrongLastMsgID, description: "wrong last msg ID: X"},
 	} {

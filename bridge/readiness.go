@@ -38,6 +38,9 @@ func (l *boundLog) refusing() (reasons []string) {
 	if l.poisoned.Load() || state.Poisoned != nil {
 		reasons = append(reasons, fmt.Sprintf("log %s is poisoned by a failed write or sync", l.name))
 	}
+	if state.AppendStop != nil {
+		reasons = append(reasons, fmt.Sprintf("log %s refuses publishers: %v", l.name, state.AppendStop))
+	}
 	if state.Refusing {
 		reasons = append(reasons, fmt.Sprintf("log %s refuses publishers: %s", l.name, roomText(state.NoRoom)))
 	}

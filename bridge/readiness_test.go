@@ -1,6 +1,9 @@
 package bridge
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,4 +71,59 @@ func TestAPoisonedLogThatIsOnlyReadIsAWarning(t *testing.T) {
 	if warnings := b.Warnings(); len(warnings) != 1 || !strings.HasPrefix(warnings[0], "log OLD: poisoned") {
 		t.Errorf("warnings %q", warnings)
 	}
+}
+
+// A log that may have records which only the bucket knows takes none, and says what
+// to do about it.
+func TestALogWhoseNextSequenceIsUnknownSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	root, bucket := filepath.Join(dir, "root"), "file://"+filepath.Join(dir, "bucket")
+	start := func(bucket string) (*engine.Engine, *Bridge) {
+		e, err := engine.Open(root, engine.Options{Bucket: bucket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close() })
+		return e, startBridge(t, Options{Engine: e, Logs: ordersLog()})
+	}
+	end := func(e *engine.Engine, b *Bridge) {
+		if err := errors.Join(b.Stop(testContext(t)), e.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func(b *Bridge) string {
+		answer, err := connect(t, b.ClientURL()).RequestWithContext(testContext(t), "orders.a", []byte("payload"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer.Data)
+	}
+	e, b := start(bucket)
+	if answer := publish(b); !strings.Contains(answer, `"seq":1`) {
+		t.Fatal(answer)
+	}
+	log, err := e.OpenLog("ORDERS", engine.LogOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(log.Seal(testContext(t)), log.Wait(testContext(t), 1, engine.Cold)); err != nil {
+		t.Fatal(err)
+	}
+	end(e, b)
+	if err := os.RemoveAll(filepath.Join(root, "logs", "ORDERS", "manifest")); err != nil {
+		t.Fatal(err)
+	}
+	e, b = start("")
+	if answer := publish(b); !strings.Contains(answer, `"code":503,"err_code":20007`) {
+		t.Errorf("answered %s", answer)
+	}
+	if reasons := b.Ready(); len(reasons) != 1 || !strings.Contains(reasons[0], "the manifest is gone") || !strings.Contains(reasons[0], bucket) {
+		t.Errorf("readiness says %q", reasons)
+	}
+	end(e, b)
+	e, b = start(bucket)
+	if answer := publish(b); !strings.Contains(answer, `"seq":2`) || len(b.Ready()) != 0 {
+		t.Errorf("with the bucket: %s, %q", answer, b.Ready())
+	}
+	end(e, b)
 }

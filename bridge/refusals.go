@@ -79,6 +79,7 @@ var (
 	refusePoisoned         = refusal{kind: refusedFailure, code: 503, errCode: 20004, description: "log is poisoned by a failed write or sync"}
 	refuseClosed           = refusal{kind: refusedClosed, code: 503, errCode: 20005, description: "log is closed", retryAfter: time.Second}
 	refuseReplay           = refusal{kind: refusedUnsupported, code: 400, errCode: 20006, description: "log does not accept replayed messages"}
+	refuseNextSeqUnknown   = refusal{kind: refusedFailure, code: 503, errCode: 20007, description: "next sequence of the log is unknown: its manifest lost records and the bucket was not read; start the bridge with the bucket, once that answers"}
 )
 
 // refusalOf turns an error of the engine into what the publisher is told.
@@ -99,6 +100,8 @@ func refusalOf(err error) refusal {
 		return refuseMalformedHeader
 	case errors.Is(err, engine.ErrPoisoned):
 		return refusePoisoned
+	case errors.Is(err, engine.ErrNextSeqUnknown): // its cause may be any of those below
+		return refuseNextSeqUnknown
 	case errors.Is(err, engine.ErrUnsupported):
 		return refuseLevelUnavailable
 	case errors.Is(err, engine.ErrClosed), errors.Is(err, errStopping):

@@ -31,6 +31,9 @@ type State struct {
 	NoRoom error
 	// Refusing says that appends are refused now, for want of room.
 	Refusing bool
+	// AppendStop is why nothing is appended until the log is opened again, or nil.
+	// It matches ErrNextSeqUnknown.
+	AppendStop error
 	// UploadsStopped is why nothing of the log goes to the bucket any more, or
 	// nil. It matches ErrUploadsStopped.
 	UploadsStopped error
@@ -83,6 +86,7 @@ func (l *Log) State() State {
 	defer l.mu.Unlock()
 	state.Recovery = l.recovery // a read-only log finds more at a refresh
 	state.Epoch, state.Poisoned, state.Backpressure = l.mu.epoch, l.mu.failure, l.mu.pressure.entered
+	state.AppendStop = l.mu.appendStop
 	state.NoRoom, state.Refusing, state.UploadsStopped = l.mu.pressure.noRoom, l.refusingLocked(), l.mu.uploadStop
 	state.DedupWindow = l.mu.dedup.effectiveWindow(l.now())
 	for kind, refused := range l.mu.pressure.total {
