@@ -91,12 +91,22 @@ func (l *Log) writeSealMark(plan *sealing) error {
 		return fmt.Errorf("sync seal mark: %w", err)
 	}
 	if plan.contents != nil {
-		plan.contents = append(plan.contents[:plan.recordsEnd], mark...)
+		plan.contents = append(padded(plan.contents, plan.recordsEnd), mark...)
 	}
 	at := plan.recordsEnd
 	plan.recordsEnd += int64(len(mark))
 	plan.extents = withMark(plan.extents, at, plan.recordsEnd, plan.lastSeq)
 	return nil
+}
+
+// padded is the first bytes of a file, with zeros where it ended before: a file
+// that lost a part of its header has a hole there once something is written
+// behind it.
+func padded(contents []byte, length int64) []byte {
+	if missing := length - int64(len(contents)); missing > 0 {
+		contents = append(contents, make([]byte, missing)...)
+	}
+	return contents[:length]
 }
 
 // withMark is the extents with the seal mark that was written where they end: the
