@@ -131,10 +131,8 @@ func (d *directGet) run(ctx context.Context) error {
 // place is where the reading begins. It reports false if nothing can be there.
 func (d *directGet) place() (o engine.ReadOptions, ok bool) {
 	switch at := d.request.StartTime; {
-	case at != nil && at.Year() > maxYear:
-		return o, false
-	case at != nil && at.UnixNano() > 0 && at.Year() >= minYear:
-		o.FromTime = at.UnixNano()
+	case at != nil && engine.TimestampAt(*at) > 0:
+		o.FromTime = engine.TimestampAt(*at)
 	case d.request.Batch == 0 && d.request.NextFor == "" && at == nil:
 		o.FromSeq, o.ToSeq = d.request.Seq, d.request.Seq
 	default:
@@ -142,12 +140,6 @@ func (d *directGet) place() (o engine.ReadOptions, ok bool) {
 	}
 	return o, o.FromSeq <= d.r.log.log.Watermarks().Durable
 }
-
-// Years that nanoseconds since the epoch can tell.
-const (
-	minYear = 1970
-	maxYear = 2261
-)
 
 // lastOfSubject delivers the last record of a subject.
 func (d *directGet) lastOfSubject(ctx context.Context) error {

@@ -260,6 +260,7 @@ func TestDirectGetFromATime(t *testing.T) {
 		recordAt(5).Format(time.RFC3339Nano):  "5",
 		"1969-01-01T00:00:00Z":                "1",
 		recordAt(99).Format(time.RFC3339Nano): "",
+		"2262-04-12T00:00:00Z":                "",
 		"2999-01-01T00:00:00Z":                "",
 	} {
 		replies := ask(t, conn, fmt.Sprintf(`{"start_time":%q}`, at), 1)

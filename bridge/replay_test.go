@@ -178,21 +178,24 @@ func TestReplayDeliversWhatIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for body, want := range map[string][]uint64{
-		`{"from_seq":28}`:                                 {28, 29, 30},
-		`{"from_seq":31}`:                                 nil,
-		`{"from_seq":5,"to_seq":7}`:                       {5, 6, 7},
-		`{"to_seq":1}`:                                    {1},
-		`{"subjects":["orders.0"],"to_seq":10}`:           {3, 6, 9},
-		`{"subjects":["*.1","orders.2"],"to_seq":5}`:      {1, 2, 4, 5},
-		`{"subjects":["none.>"]}`:                         nil,
-		`{"max_records":2}`:                               {1, 2},
-		`{"max_bytes":1,"from_seq":3}`:                    {3},
-		`{"from_last":2}`:                                 {29, 30},
-		`{"from_last":2,"subjects":["orders.1"]}`:         {25, 28},
-		`{"from_last":2,"subjects":["none"]}`:             nil,
-		`{"from_end":true}`:                               nil,
-		`{"from_time":"1960-01-01T00:00:00Z","to_seq":2}`: {1, 2},
-		fmt.Sprintf(`{"from_record_id":%d}`, uint64(id)):  {28, 29, 30},
+		`{"from_seq":28}`:                                                      {28, 29, 30},
+		`{"from_seq":31}`:                                                      nil,
+		`{"from_seq":5,"to_seq":7}`:                                            {5, 6, 7},
+		`{"to_seq":1}`:                                                         {1},
+		`{"subjects":["orders.0"],"to_seq":10}`:                                {3, 6, 9},
+		`{"subjects":["*.1","orders.2"],"to_seq":5}`:                           {1, 2, 4, 5},
+		`{"subjects":["none.>"]}`:                                              nil,
+		`{"max_records":2}`:                                                    {1, 2},
+		`{"max_bytes":1,"from_seq":3}`:                                         {3},
+		`{"from_last":2}`:                                                      {29, 30},
+		`{"from_last":2,"subjects":["orders.1"]}`:                              {25, 28},
+		`{"from_last":2,"subjects":["none"]}`:                                  nil,
+		`{"from_end":true}`:                                                    nil,
+		`{"from_time":"1960-01-01T00:00:00Z","to_seq":2}`:                      {1, 2},
+		`{"from_time":"1600-01-01T00:00:00Z","to_seq":2}`:                      {1, 2},
+		`{"from_time":"2262-04-12T00:00:00Z"}`:                                 nil,
+		`{"from_time":"2999-01-01T00:00:00Z"}`:                                 nil,
+		fmt.Sprintf(`{"from_record_id":%d}`, uint64(id)):                       {28, 29, 30},
 		fmt.Sprintf(`{"from_time":%q}`, recordAt(29).Format(time.RFC3339Nano)): {29, 30},
 	} {
 		r := beginReplay(t, conn, body)
@@ -206,16 +209,15 @@ func TestReplayDeliversWhatIsAskedFor(t *testing.T) {
 func TestReplayRefusesWhatItCannotDo(t *testing.T) {
 	_, _, conn := filledBridge(t, 3)
 	for body, want := range map[string]string{
-		`{`:                                    "400 the request is not understood",
-		`{"subject":["a"]}`:                    `400 the request is not understood: json: unknown field "subject"`,
-		`{"from_seq":1,"from_last":1}`:         "400 give one of from_seq",
-		`{"subjects":["a..b"]}`:                "400 subject filter",
-		`{"window_bytes":1}`:                   "400 window_bytes is not between",
-		`{"metadata":"x"}`:                     `400 metadata "x"`,
-		`{"idle_heartbeat_ms":1}`:              "400 idle_heartbeat_ms",
-		`{"from_record_id":99}`:                "404 engine: not found",
-		`{"from_time":"2999-01-01T00:00:00Z"}`: "400 ",
-		strings.Repeat(" ", 70<<10):            "400 the request is longer",
+		`{`:                            "400 the request is not understood",
+		`{"subject":["a"]}`:            `400 the request is not understood: json: unknown field "subject"`,
+		`{"from_seq":1,"from_last":1}`: "400 give one of from_seq",
+		`{"subjects":["a..b"]}`:        "400 subject filter",
+		`{"window_bytes":1}`:           "400 window_bytes is not between",
+		`{"metadata":"x"}`:             `400 metadata "x"`,
+		`{"idle_heartbeat_ms":1}`:      "400 idle_heartbeat_ms",
+		`{"from_record_id":99}`:        "404 engine: not found",
+		strings.Repeat(" ", 70<<10):    "400 the request is longer",
 	} {
 		r := beginReplay(t, conn, body)
 		m := r.next()

@@ -124,10 +124,8 @@ func (r *replayRequest) place(ctx context.Context, log *engine.Log) (o engine.Re
 	}
 	ok = r.Follow || durable > 0
 	switch at := r.FromTime; {
-	case at != nil && at.Year() > maxYear:
-		return o, ok, fmt.Errorf("%w: from_time is after the year %d", engine.ErrInvalidOptions, maxYear)
-	case at != nil && at.Year() >= minYear && at.UnixNano() > 0:
-		o.FromTime = at.UnixNano()
+	case at != nil:
+		o.FromTime = max(0, engine.TimestampAt(*at))
 	case r.FromEnd:
 		o.FromSeq = durable + 1
 	case r.FromLast > 0:

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"time"
 )
@@ -38,6 +39,18 @@ type Record struct {
 
 // Time is Timestamp as a UTC time.
 func (r Record) Time() time.Time { return time.Unix(0, r.Timestamp).UTC() }
+
+// TimestampAt is a time as a timestamp. One that nanoseconds since the Unix epoch
+// cannot say, before 1677 or after 2262, becomes the nearest that they can.
+func TimestampAt(at time.Time) int64 {
+	switch {
+	case at.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case at.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return at.UnixNano()
+}
 
 // Header returns the first value of key and whether the record has it. Keys
 // compare byte by byte.

@@ -21,6 +21,7 @@ func TestReadingOnlinePrintsWhatReadingTheRootPrints(t *testing.T) {
 		"read ORDERS --subject orders.paid", "read ORDERS --limit 2", "read N --json --from-seq 5 --to-seq 7", "read N --json --from-seq 31",
 		"read N --json --subject numbers.3 --subject numbers.4 --limit 3", "read N --json --subject other",
 		"read N --json --from-time " + recordTime(28).Format(time.RFC3339Nano), "read N --json --from-id " + recordIDOf(t, root, "N", 4),
+		"read N --json --from-time 1600-01-01T00:00:00Z", "read N --json --from-time 9999-01-01T00:00:00Z",
 		"read N --follow --limit 3 --json", "read N --follow --to-seq 2",
 		"tail N -n 3 --limit 3 --json", "tail N -n 2 --limit 2 --json --subject numbers.7",
 	}

@@ -94,6 +94,11 @@ func TestWhichRecordsAreRead(t *testing.T) {
 		{"--subject other", []uint64{}},
 		{"--from-time " + recordTime(28).Format(time.RFC3339Nano), []uint64{28, 29, 30}},
 		{"--from-time " + recordTime(99).Format(time.RFC3339Nano), []uint64{}},
+		{"--from-time 1600-01-01T00:00:00Z --limit 2", []uint64{1, 2}},
+		{"--from-time 0001-01-01T00:00:00Z --limit 2", []uint64{1, 2}},
+		{"--from-time 2562047h --limit 2", []uint64{1, 2}},
+		{"--from-time 2262-04-12T00:00:00Z", []uint64{}},
+		{"--from-time 9999-01-01T00:00:00Z", []uint64{}},
 	} {
 		got := sequences(t, append([]string{"read", "N", "--root", root}, strings.Fields(c.args)...)...)
 		if !slices.Equal(got, c.want) {

@@ -101,13 +101,14 @@ func (s *start) apply(o *engine.ReadOptions, now time.Time) error {
 	return err
 }
 
-// parseTime reads a point in time as nanoseconds since the Unix epoch.
+// parseTime reads a point in time as a timestamp, the nearest one if it lies before
+// or after all of them.
 func parseTime(text string, now time.Time) (int64, error) {
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return at.UnixNano(), nil
+		return engine.TimestampAt(at), nil
 	}
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago).UnixNano(), nil
+		return engine.TimestampAt(now.Add(-ago)), nil
 	}
 	return 0, usagef("--from-time %q: write 2026-01-31T13:00:00Z, or a duration such as 15m for so long ago", text)
 }
