@@ -66,6 +66,17 @@ def make_root(program: Program, root: Path, how: signal.Signals, *options: str) 
     return root
 
 
+def continue_root(program: Program, root: Path, *options: str) -> Path:
+    """A root whose segments were each closed cleanly, continued by another owner
+    and then, but for the last, sealed."""
+    rng = random.Random(root.name)
+    for _ in range(4):
+        with program.serve(root, "--log", f"{LOG}=events.>", *options) as server:
+            program.publish(server, "events.{kind}", lines(rng, 400, 800))
+            server.stop(signal.SIGTERM)
+    return root
+
+
 def copy_root(source: Path, target: Path) -> Path:
     """A copy without what no reader looks at."""
     shutil.rmtree(target, ignore_errors=True)

@@ -19,6 +19,7 @@ from histories import crash, damage, history
 from program import Program
 from roots import (
     LOG,
+    continue_root,
     copy_root,
     lines,
     make_root,
@@ -52,6 +53,16 @@ def sealed(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several sealed segments and an unfinished one."""
     options = ("--segment-age", "300ms", "--segment-bytes", "1MiB")
     return make_root(program, tmp_path_factory.mktemp("roots") / "sealed", signal.SIGKILL, *options)
+
+
+@pytest.fixture(scope="session")
+def continued(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sealed segments that a later owner had continued."""
+    root = continue_root(program, tmp_path_factory.mktemp("roots") / "continued", "--segment-bytes", "256KiB")
+    footers = [verdict.file.footer for s in open_root(root).log(LOG).segment_ids() for verdict in _verdicts(root, s)]
+    headers = [verdict.file.header for s in open_root(root).log(LOG).segment_ids() for verdict in _verdicts(root, s)]
+    assert any(footer and footer.epoch > header.epoch for footer, header in zip(footers, headers))
+    return root
 
 
 def same_lines(program: Program, root: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> int:
@@ -101,9 +112,14 @@ def test_killed_in_the_middle_of_publishing(
 
 
 def test_every_kind_of_root_reads_the_same(
-    program: Program, killed: Path, closed: Path, sealed: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    program: Program,
+    killed: Path,
+    closed: Path,
+    sealed: Path,
+    continued: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    for root in (killed, closed, sealed):
+    for root in (killed, closed, sealed, continued):
         assert same_lines(program, root, capfdbinary) > 0
         assert command.main(["check", str(root)]) == command.SUCCESS
     files = [verdict.file for s in open_root(closed).log(LOG).segment_ids() for verdict in _verdicts(closed, s)]
@@ -115,7 +131,7 @@ def _verdicts(root: Path, segment_id: int) -> list:  # type: ignore[type-arg]
 
 
 def test_damage_costs_both_the_same_sequences(
-    program: Program, killed: Path, closed: Path, sealed: Path, tmp_path: Path
+    program: Program, killed: Path, closed: Path, sealed: Path, continued: Path, tmp_path: Path
 ) -> None:
     """Random damage to copies of roots, judged with the manifest or, where that is
     taken away, by the segments' own bytes. The header of a file that is not sealed
@@ -124,7 +140,7 @@ def test_damage_costs_both_the_same_sequences(
     found = 0
     for seed in range(FIRST_SEED, FIRST_SEED + DAMAGES):
         rng = random.Random(seed)
-        source = rng.choice([killed, closed, sealed, sealed, sealed])
+        source = rng.choice([killed, closed, sealed, sealed, continued])
         root = copy_root(source, tmp_path / "copy")
         done = []
         if rng.random() < 0.5:

@@ -53,7 +53,8 @@ def against_manifest(log: LogView, verdict: CopyVerdict) -> Iterator[Finding]:
         if file is not None and file.header is not None:
             pairs += [(f"{name} in the header", getattr(file.header, ours), entry[name]) for name, ours in _OPENED]
         if file is not None and file.footer is not None:
-            pairs += [(f"{name} in the footer", getattr(file.footer, ours), entry[name]) for name, ours in _OPENED]
+            # Its epoch is that of a later owner if the segment was continued.
+            pairs += [(f"{name} in the footer", getattr(file.footer, ours), entry[name]) for name, ours in _OPENED[:2]]
     if entry["sealed"] and file is not None and file.footer is not None:
         footer = file.footer
         pairs += [(f"{name} in the footer", getattr(footer, ours), entry[name]) for name, ours in _SEAL]
