@@ -102,6 +102,8 @@ func (a *acker) write() {
 	}
 	if err := a.conn.Write(a.lines); err == nil {
 		a.log.metrics.acks[a.level].Add(float64(a.answered))
+	} else {
+		a.log.unanswered.Add(a.answered)
 	}
 	a.settle()
 }

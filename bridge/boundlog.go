@@ -26,6 +26,7 @@ type boundLog struct {
 
 	unackedMessages atomic.Int64
 	unackedBytes    atomic.Int64
+	unanswered      atomic.Int64 // stored, and the connection was closed before the answer
 	poisoned        atomic.Bool
 	overlap         atomic.Pointer[string] // the stream that captures our subjects
 

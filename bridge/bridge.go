@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -11,16 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/aof-nats/aof-nats/bridge/internal/wire"
-	"github.com/aof-nats/aof-nats/engine"
 )
-
-// barrierRetry is how often a stopping bridge looks whether it is connected
-// again.
-const barrierRetry = 20 * time.Millisecond
-
-// refuseTimeout bounds how long those who still wait at the end of a stop may take
-// to be refused.
-const refuseTimeout = time.Second
 
 // Bridge feeds logs from NATS subjects and answers the publishers. Its methods
 // are safe for concurrent use.
@@ -129,7 +119,7 @@ func (b *Bridge) startAcker(a *acker) {
 func (b *Bridge) subscribe(ctx context.Context, natsOptions nats.Options) error {
 	b.intake = &intake{
 		options: &b.options, metrics: b.metrics,
-		policy: newPublishPolicy(b.options.Logs, b.options.Prefix),
+		policy: newPublishPolicy(b.options.Logs, b.options.Prefix), broke: make(chan struct{}, 1),
 	}
 	conn, err := wire.New(wire.Options{NATS: natsOptions, Handler: b.intake, OnGivenUp: b.intake.noteGivenUp, Logger: b.options.Logger})
 	if err != nil {
@@ -183,102 +173,6 @@ func (b *Bridge) ClientURL() string {
 		return b.server.ClientURL()
 	}
 	return b.general.ConnectedUrlRedacted()
-}
-
-// Stop ends the subscriptions, stores what had been delivered, waits until it
-// is as safe as its publishers asked for, answers them, and stops the embedded
-// server. When ctx ends before that, the publishers that still wait are refused.
-// The engine and its logs stay open. Later calls return what the first did.
-func (b *Bridge) Stop(ctx context.Context) error {
-	b.stopOnce.Do(func() {
-		b.stopErr = b.drain(ctx)
-		b.release()
-	})
-	return b.stopErr
-}
-
-// drain answers everybody, then waits until the server has every answer.
-func (b *Bridge) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, b.giveUp)
-	defer stop()
-	var failures []error
-	b.reads.drain(ctx)
-	if err := b.stopIntake(ctx); err != nil {
-		failures = append(failures, fmt.Errorf("unsubscribe: %w", err))
-		b.conn.Close()
-	}
-	for _, l := range b.logs {
-		l.log.Request(l.log.Watermarks().Appended, engine.Durable)
-		for _, queue := range l.queues {
-			if queue != nil {
-				queue.close()
-			}
-		}
-	}
-	for _, l := range b.logs {
-		if err := l.log.Wait(ctx, l.log.Watermarks().Appended, engine.Durable); err != nil {
-			failures = append(failures, fmt.Errorf("commit log %s: %w", l.name, err))
-		}
-	}
-	err := b.awaitAckers(ctx)
-	if err == nil {
-		err = b.passBarrier(ctx)
-	}
-	if err != nil {
-		failures = append(failures, fmt.Errorf("flush answers: %w", err))
-	}
-	return errors.Join(failures...)
-}
-
-// awaitAckers waits until every publisher was answered. When ctx ends, those who
-// still wait are refused; an acker that waits for a connection to write to is
-// released soon after, by closing it.
-func (b *Bridge) awaitAckers(ctx context.Context) error {
-	answered := make(chan struct{})
-	go func() { // ends with the ackers, which are waited for in any case
-		b.ackers.Wait()
-		close(answered)
-	}()
-	select {
-	case <-answered:
-		return nil
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(refuseTimeout)
-	defer timer.Stop()
-	select {
-	case <-answered:
-	case <-timer.C:
-		b.conn.Close()
-		<-answered
-	}
-	return ctx.Err()
-}
-
-// stopIntake ends the subscriptions. When it returns nil, everything that had
-// been delivered was handled and nothing is being handled any more: a server may
-// deliver a last message behind its answer to the first barrier, which is then
-// not looked at, and the second barrier is behind that. A broken connection is
-// waited for: those who wait for answers may still be there.
-func (b *Bridge) stopIntake(ctx context.Context) error {
-	b.conn.UnsubscribeAll()
-	if err := b.passBarrier(ctx); err != nil {
-		return err
-	}
-	b.intake.stopped.Store(true)
-	return b.passBarrier(ctx)
-}
-
-func (b *Bridge) passBarrier(ctx context.Context) error {
-	for {
-		err := b.conn.Barrier(ctx)
-		if err == nil {
-			return nil
-		}
-		if pauseErr := pause(ctx, barrierRetry); pauseErr != nil {
-			return errors.Join(err, pauseErr)
-		}
-	}
 }
 
 // release closes whatever Start has made so far.

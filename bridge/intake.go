@@ -23,8 +23,9 @@ type intake struct {
 	policy  *publishPolicy
 	conn    *wire.Conn
 	metrics *bridgeMetrics
-	bySID   []*boundLog // index: subscription number
-	stopped atomic.Bool // nothing more is taken
+	bySID   []*boundLog   // index: subscription number
+	stopped atomic.Bool   // nothing more is taken
+	broke   chan struct{} // the connection broke after that
 
 	touched []*boundLog
 	header  headerBlock
@@ -190,6 +191,12 @@ func (in *intake) HandleConnected(url string) {
 // HandleDisconnected counts the gap: what publishers send until the next
 // subscription does not arrive, nor does what the server had still queued.
 func (in *intake) HandleDisconnected(err error) {
+	if in.stopped.Load() {
+		select {
+		case in.broke <- struct{}{}:
+		default: // it is known
+		}
+	}
 	in.problems.Lock()
 	in.problems.list = nil
 	in.problems.Unlock()

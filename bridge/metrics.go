@@ -61,7 +61,7 @@ func newBridgeMetrics(registerer prometheus.Registerer) *bridgeMetrics {
 		reads: newReadMetrics(),
 
 		gaps:             counter("aof_bridge_intake_gaps_total", "Times that the intake connection broke: messages sent until it was made again may be lost, their publishers were not answered."),
-		answersDropped:   counter("aof_bridge_answers_dropped_total", "Times that answers were dropped: refusals because too much waited to be sent, or what several connections broke on."),
+		answersDropped:   counter("aof_bridge_answers_dropped_total", "Times that answers were dropped: refusals because too much waited to be sent, what several connections broke on, or what a server that was away at the end did not take."),
 		answersForbidden: counter("aof_bridge_answers_forbidden_total", "Answers that the server did not let the bridge publish."),
 	}
 }

@@ -248,6 +248,10 @@ func (c *Conn) Offer(lines []byte) bool {
 	return ok
 }
 
+// Unsent counts the messages that were taken and not written, as far as they were
+// not given up. It is for a connection that was closed, when nobody writes any more.
+func (c *Conn) Unsent() int { return c.out.unsent() }
+
 func (c *Conn) flushSoon() {
 	select {
 	case c.kick <- struct{}{}:
