@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
 // This file is the claims of a log's owner in the bucket. Epochs alone do not
@@ -27,21 +28,26 @@ type claimFile struct {
 	CheckedEpoch  uint64    `json:"checked_epoch"`
 }
 
-// madeClaim is an epoch, 0 for none, and the token that it was claimed with.
+// madeClaim is an epoch, 0 for none, the token that it was claimed with, and the
+// URL of the bucket in which it was, empty if an older version did.
 type madeClaim struct {
-	Epoch uint64 `json:"epoch"`
-	Token string `json:"token"`
+	Epoch  uint64 `json:"epoch"`
+	Token  string `json:"token"`
+	Bucket string `json:"bucket,omitempty"`
 }
 
 func (l *Log) claimPath() string { return filepath.Join(l.paths.dir, claimFileName) }
 
-func (l *Log) readClaims() (known claimFile, err error) {
-	err = readJSON(l.engine.opts.FS, l.claimPath(), &known)
+func (l *Log) readClaims() (claimFile, error) { return readClaims(l.engine.opts.FS, l.claimPath()) }
+
+// readClaims reads a claim.json. Without one nothing was claimed.
+func readClaims(fsys vfs.FS, path string) (known claimFile, err error) {
+	err = readJSON(fsys, path, &known)
 	if errors.Is(err, fs.ErrNotExist) {
 		return claimFile{}, nil
 	}
 	if err == nil && known.FormatVersion > rootFormatVersion {
-		err = fmt.Errorf("%w: %s", ErrNewerFormat, l.claimPath())
+		err = fmt.Errorf("%w: %s", ErrNewerFormat, path)
 	}
 	return known, err
 }
@@ -75,6 +81,11 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
+	if highest < known.Made.Epoch {
+		if err := l.checkOwnBucket(ctx, known); err != nil {
+			return err
+		}
+	}
 	if known, err = l.checkOwnClaim(ctx, known, highest); err != nil {
 		return err
 	}
@@ -88,7 +99,7 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 	}
 	owner := bucket.Owner{Name: l.engine.ownerName(), Token: l.engine.token}
 	for next := first; next <= epoch; next++ {
-		known.Intended = madeClaim{Epoch: next, Token: owner.Token}
+		known.Intended = madeClaim{Epoch: next, Token: owner.Token, Bucket: l.engine.bucketURL()}
 		if err := l.writeClaims(known); err != nil {
 			return err
 		}
@@ -124,6 +135,7 @@ func (l *Log) checkOwnClaim(ctx context.Context, known claimFile, highest uint64
 		if err := l.folder.Claim(ctx, highest, owner); err != nil {
 			return known, err
 		}
+		own.Bucket = l.engine.bucketURL()
 		known.Made, known.Intended = own, madeClaim{}
 		return known, nil
 	}

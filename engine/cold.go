@@ -46,8 +46,8 @@ func isColdMissing(err error) bool { return errors.Is(err, bucket.ErrMissing) }
 func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
 	l.claiming.Lock()
 	defer l.claiming.Unlock()
-	if l.claiming.epoch > 0 {
-		return l.claiming.epoch, nil
+	if claimed := l.claiming.epoch.Load(); claimed > 0 {
+		return claimed, nil
 	}
 	epoch, err := l.takeEpoch()
 	if err != nil {
@@ -64,7 +64,7 @@ func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
 	if err := l.putIdentity(ctx); err != nil {
 		return 0, err
 	}
-	l.claiming.epoch = epoch
+	l.claiming.epoch.Store(epoch)
 	return epoch, nil
 }
 
@@ -133,7 +133,7 @@ func (l *Log) publishCold() {
 // reasonOf is an error as the manifest records it.
 func reasonOf(err error) manifest.Reason {
 	switch {
-	case errors.Is(err, errBucketSilent):
+	case errors.Is(err, errBucketSilent), errors.Is(err, errOtherBucket):
 		return manifest.ReasonUnavailable
 	case errors.Is(err, bucket.ErrFenced):
 		return manifest.ReasonFenced

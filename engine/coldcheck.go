@@ -24,6 +24,9 @@ func (l *Log) checkCold(moving context.Context, s *segmentFile) error {
 	defer cancel()
 	entry := l.entryOf(s)
 	err := l.compareCold(ctx, entry)
+	if isBadCopy(err) {
+		err = l.blameBucket(ctx, err)
+	}
 	if err != nil && errors.Is(context.Cause(ctx), errBucketSilent) {
 		err = fmt.Errorf("%w within %s: %w", errBucketSilent, l.engine.opts.bucketPatience, err)
 	}
@@ -57,6 +60,19 @@ func (l *Log) compareCold(ctx context.Context, entry *manifest.Segment) error {
 		return err
 	}
 	return object.WriteSegment(ctx, io.Discard)
+}
+
+// blameBucket is what a bad object comes from: the error that is given, or that the
+// bucket is not the one that it was put in, which says nothing about the object.
+func (l *Log) blameBucket(ctx context.Context, cause error) error {
+	known, err := l.readClaims()
+	if err == nil {
+		err = l.checkOwnBucket(ctx, known)
+	}
+	if err != nil {
+		return err
+	}
+	return cause
 }
 
 // noteAsked notes whether the bucket answered before an eviction. While it does

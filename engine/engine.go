@@ -152,8 +152,14 @@ func (e *Engine) openBucket() (err error) {
 	if e.opts.Bucket == "" {
 		return nil
 	}
+	used := false
+	if !e.readOnly {
+		if used, err = e.usedBucket(); err != nil {
+			return err
+		}
+	}
 	e.bucket, err = bucket.Open(context.Background(), bucket.Options{
-		URL: e.opts.Bucket, FS: e.opts.BucketFS, ReadOnly: e.readOnly, AllowUnfenced: e.opts.AllowUnfencedBucket,
+		URL: e.opts.Bucket, FS: e.opts.BucketFS, ReadOnly: e.readOnly, Existing: used, AllowUnfenced: e.opts.AllowUnfencedBucket,
 		Retry: e.opts.bucketRetry, Now: e.opts.Now, Logger: e.opts.Logger, Wrap: e.opts.wrapBucket,
 	})
 	if errors.Is(err, bucket.ErrURL) {

@@ -54,7 +54,7 @@ type Log struct {
 	// first upload.
 	claiming struct {
 		sync.Mutex
-		epoch uint64 // that was claimed
+		epoch atomic.Uint64 // that was claimed
 	}
 
 	// emitting is held while OnEvent runs.

@@ -51,5 +51,5 @@ func isOutage(err error) bool {
 	case bucket.KindUnavailable, bucket.KindThrottled, bucket.KindTransient, bucket.KindAuth, bucket.KindNoSpace:
 		return true
 	}
-	return errors.Is(err, errBucketSilent) || errors.Is(err, bucket.ErrUnfenced)
+	return errors.Is(err, errBucketSilent) || errors.Is(err, errOtherBucket) || errors.Is(err, bucket.ErrUnfenced)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync/atomic"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
@@ -21,6 +22,8 @@ type Options struct {
 	// ReadOnly opens a directory that exists, refuses changes and syncs
 	// nothing: what such a bucket says may be undone by a power cut.
 	ReadOnly bool
+	// Existing makes no directory. One that is not there is gone until it comes.
+	Existing bool
 	// Random is where the names of temporary directories come from, nil for
 	// the system's source. Equal names must not come twice.
 	Random io.Reader
@@ -30,15 +33,38 @@ type Options struct {
 // if it is not there. Any number of processes may have it open. The bucket and
 // its driver are safe for concurrent use. Close it after its last write.
 func Open(fsys vfs.FS, dir string, opts Options) (*blob.Bucket, error) {
-	opened, err := OpenDriver(fsys, dir, opts)
+	opened, err := OpenDirectory(fsys, dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	return blob.NewBucket(opened), nil
+	return opened.Bucket, nil
 }
+
+// Directory is a bucket, and what nobody else's has.
+type Directory struct {
+	*blob.Bucket
+	driver *bucket
+}
+
+// OpenDirectory is Open for who calls Forget.
+func OpenDirectory(fsys vfs.FS, dir string, opts Options) (*Directory, error) {
+	opened, err := openBucket(fsys, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{blob.NewBucket(opened), opened}, nil
+}
+
+// Forget lets the bucket be the directory that has its name at the next call,
+// whichever that is.
+func (d *Directory) Forget() { d.driver.known.Store(nil) }
 
 // OpenDriver is Open for who wraps the driver.
 func OpenDriver(fsys vfs.FS, dir string, opts Options) (driver.Bucket, error) {
+	return openBucket(fsys, dir, opts)
+}
+
+func openBucket(fsys vfs.FS, dir string, opts Options) (*bucket, error) {
 	if !filepath.IsAbs(dir) {
 		return nil, fmt.Errorf("fileblob: open %q: the path must be absolute", dir)
 	}
@@ -46,29 +72,33 @@ func OpenDriver(fsys vfs.FS, dir string, opts Options) (driver.Bucket, error) {
 		opts.Random = rand.Reader
 	}
 	dir = filepath.Clean(dir)
-	if !opts.ReadOnly {
+	if !opts.ReadOnly && !opts.Existing {
 		if err := vfs.MkdirAllSync(fsys, dir); err != nil {
 			return nil, fmt.Errorf("fileblob: open: %w", err)
 		}
 	}
-	info, err := fsys.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("fileblob: open: %w", err)
+	b := &bucket{
+		fsys: fsys, dir: dir, readOnly: opts.ReadOnly,
+		staging: &staging{fsys: fsys, root: filepath.Join(dir, stagingName), random: opts.Random},
 	}
-	if !info.IsDir() {
+	info, err := fsys.Stat(dir)
+	switch {
+	case opts.Existing && errors.Is(err, fs.ErrNotExist):
+		return b, nil
+	case err != nil:
+		return nil, fmt.Errorf("fileblob: open: %w", err)
+	case !info.IsDir():
 		return nil, fmt.Errorf("fileblob: open %s: it is not a directory", dir)
 	}
-	return &bucket{
-		fsys: fsys, dir: dir, identity: vfs.Identity(info), readOnly: opts.ReadOnly,
-		staging: &staging{fsys: fsys, root: filepath.Join(dir, stagingName), random: opts.Random},
-	}, nil
+	b.isKnown(info)
+	return b, nil
 }
 
 // bucket is the driver.
 type bucket struct {
 	fsys     vfs.FS
 	dir      string
-	identity uint64 // of dir when it was opened
+	known    atomic.Pointer[uint64] // identity of dir when it was first seen
 	readOnly bool
 	staging  *staging
 }
@@ -97,18 +127,26 @@ func (b *bucket) path(key string) (string, error) {
 	return filepath.Join(b.dir, relative), nil
 }
 
-// present makes sure that the directory is still the one that was opened. Without
-// that, one that was moved away or unmounted would look empty, and be made anew
-// by the next write.
+// present makes sure that the directory is still the one that was first seen.
+// Without that, one that was moved away or unmounted would look empty, and be
+// made anew by the next write.
 func (b *bucket) present() error {
 	info, err := b.fsys.Stat(b.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err != nil || vfs.Identity(info) != b.identity {
+	if err != nil || !info.IsDir() || !b.isKnown(info) {
 		return fmt.Errorf("%w: %s", ErrGone, b.dir)
 	}
 	return nil
+}
+
+// isKnown reports whether the directory is the one that was seen first.
+func (b *bucket) isKnown(info fs.FileInfo) bool {
+	identity := vfs.Identity(info)
+	b.known.CompareAndSwap(nil, &identity)
+	known := b.known.Load()
+	return known != nil && *known == identity
 }
 
 func (b *bucket) pathForChange(key string) (string, error) {

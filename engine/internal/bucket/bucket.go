@@ -27,6 +27,16 @@ type Bucket struct {
 // String is the URL that the bucket was opened by, without secrets.
 func (b *Bucket) String() string { return b.name }
 
+// LookAgain lets the directory of a file:// URL be another one than it was: one
+// that is mounted where there was an empty mount point. Without it, such a bucket
+// does not answer until the one that was opened is back.
+func (b *Bucket) LookAgain() {
+	if b.store.forget != nil {
+		b.store.forget()
+		b.fenced.Store(false)
+	}
+}
+
 // Close ends the use of the bucket. Calls that are under way may fail.
 func (b *Bucket) Close() error {
 	if b.closed.Swap(true) {

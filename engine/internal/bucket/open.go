@@ -22,6 +22,8 @@ type store struct {
 	pageObjects int
 	// shared says that others use it too, so that it stays open.
 	shared bool
+	// forget, if not nil, lets the store be what is found at its URL next.
+	forget func()
 }
 
 // openers are the stores that are known, by the scheme of their URLs.
@@ -100,8 +102,11 @@ func parseURL(text string) (at *url.URL, prefix string, err error) {
 
 func openFile(_ context.Context, at *url.URL, opts *Options) (store, error) {
 	const pageObjects = 10_000 // each page reads its directories again
-	blobs, err := fileblob.Open(opts.FS, at.Path, fileblob.Options{ReadOnly: opts.ReadOnly, Random: opts.Random})
-	return store{blobs: blobs, pageObjects: pageObjects}, err
+	dir, err := fileblob.OpenDirectory(opts.FS, at.Path, fileblob.Options{ReadOnly: opts.ReadOnly, Existing: opts.Existing, Random: opts.Random})
+	if err != nil {
+		return store{}, err
+	}
+	return store{blobs: dir.Bucket, pageObjects: pageObjects, forget: dir.Forget}, nil
 }
 
 // memory holds the buckets of mem:// URLs, which live as long as the process:

@@ -23,6 +23,9 @@ type Options struct {
 	FS vfs.FS
 	// ReadOnly refuses changes, and makes no directory.
 	ReadOnly bool
+	// Existing makes no directory either: while it is not there, the store does not
+	// answer.
+	Existing bool
 	// AllowUnfenced accepts a store that lets a key be created twice.
 	AllowUnfenced bool
 	// Retry says how often a call is tried and how long it waits.

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+)
+
+// This file keeps a root from taking another place for its bucket: a mount point
+// on which nothing is mounted looks like a bucket that is new.
+
+// errOtherBucket says that the bucket has not what this root put there. It may be
+// back the next moment, so it is an outage.
+var errOtherBucket = errors.New("engine: this is not the bucket that the root used, or it was emptied")
+
+// checkOwnBucket makes sure that the last claim that this root made in the bucket
+// of this URL is there. Claims are never deleted.
+func (l *Log) checkOwnBucket(ctx context.Context, known claimFile) error {
+	if !l.engine.claimedHere(known) {
+		return nil
+	}
+	_, err := l.folder.Holder(ctx, known.Made.Epoch)
+	if !errors.Is(err, bucket.ErrMissing) {
+		return err
+	}
+	l.engine.lookAgainForBucket()
+	return fmt.Errorf("%w: %s has no claim of epoch %d in %s, which this root made; nothing is uploaded or dropped because of it;"+
+		" mount or bring back what was there, and it goes on by itself;"+
+		" if that is gone for good, stop, remove %s and start again: the log begins anew in this bucket, with what is on the local disk",
+		errOtherBucket, l.engine.bucket, known.Made.Epoch, l.folder.Name(), l.claimPath())
+}
+
+// claimedHere reports whether a claim was made in the bucket of this URL. An older
+// version did not note where.
+func (e *Engine) claimedHere(known claimFile) bool {
+	return known.Made.Epoch > 0 && (known.Made.Bucket == "" || known.Made.Bucket == e.bucketURL())
+}
+
+// bucketURL is the URL of the bucket, without secrets.
+func (e *Engine) bucketURL() string {
+	at, err := url.Parse(e.opts.Bucket)
+	if err != nil {
+		return "" // it is refused when it is opened
+	}
+	return at.Redacted()
+}
+
+// lookAgainForBucket lets the bucket be what is found at its URL the next time,
+// unless a log has claimed its epoch where it is now.
+func (e *Engine) lookAgainForBucket() {
+	for _, log := range e.openLogs() {
+		if log.claiming.epoch.Load() > 0 {
+			return
+		}
+	}
+	e.bucket.LookAgain()
+}
+
+// usedBucket reports whether the root was used with the bucket of this URL: then
+// the bucket is there, or away, and is not made.
+func (e *Engine) usedBucket() (bool, error) {
+	root, err := readRoot(e.opts.FS, e.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || root.Bucket == e.bucketURL() {
+		return err == nil, err
+	}
+	logs, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for _, entry := range logs {
+		known, readErr := readClaims(e.opts.FS, filepath.Join(e.dir, logsDirName, entry.Name(), claimFileName))
+		if readErr == nil && e.claimedHere(known) {
+			return true, nil
+		}
+	}
+	return false, err
+}
