@@ -26,7 +26,7 @@ var (
 	ErrNoLinks = errors.New("fileblob: file system has no hard links: put the bucket on another one")
 
 	// ErrGone is returned while the bucket's directory is not the one that was
-	// opened: it was moved away, or its file system was unmounted.
+	// seen first: it was moved away, or its file system was unmounted.
 	ErrGone = errors.New("fileblob: the bucket's directory is gone or was replaced: put it back or mount it again")
 	// ErrVanished is returned when somebody removed a temporary file or a
 	// directory under a write. The object can be written again.
