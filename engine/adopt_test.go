@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/internal/vfs"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
@@ -252,4 +254,35 @@ func TestALogThatIsKilledAgainAndAgainDoesNotAskTheBucket(t *testing.T) {
 		}
 	}
 	appendTieredManual(t, r.log, 21)
+}
+
+// A kill while a log is recovered, at whatever is done to its segments, makes the
+// next open no other than the first.
+func TestALogThatIsKilledDuringRecoveryIsNotTakenForOneThatLostItsManifest(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 20)
+	r.mustDo(t, 1, planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
+	appendTieredManual(t, r.log, 21)
+	left := r.another(t)
+	r.close(t)
+	disk := vfs.NewFaulty(vfs.OS())
+	left.opts.FS, left.opts.Bucket = disk, ""
+	fault := disk.Add(vfs.Rule{Op: vfs.OpSync, PathPattern: "segments/*", Err: syscall.EIO})
+	for range 2 {
+		e := openOnDisk(t, left.dir, left.opts)
+		if _, err := e.OpenLog("orders", left.logs); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("recovered: %v", err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fault.Remove()
+	l := left.open(t)
+	if l.recovery.Manifest.SealedEnd || l.recovery.BucketUnread != nil {
+		t.Errorf("%+v", l.recovery)
+	}
+	appendTieredManual(t, l, 22)
+	left.close(t)
 }

@@ -95,10 +95,12 @@ func (r *recovery) judgeManifest(names []segmentName) error {
 
 // followSealedEnd lets a record follow the chunk that opening the manifest sealed,
 // if none does: a log that is killed twice must not look like one that has lost its
-// last chunk. The owner says what was said of it before, which changes nothing.
+// last chunk. That is why it comes before anything that takes long, and behind what
+// is remembered of records that are missing. The owner says what was said of it
+// before, which changes nothing.
 func (r *recovery) followSealedEnd() error {
 	state := r.log.journal.state()
-	if r.report.Manifest.Continued || r.ordinal == 1 || state.NextOrdinal() != r.ordinal {
+	if r.report.Manifest.Continued || state.NextOrdinal() == 1 {
 		return nil
 	}
 	log := state.Log()

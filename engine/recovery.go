@@ -24,8 +24,6 @@ type recovery struct {
 
 	claims  claimFile
 	claimed bool // this root may have put something into the bucket
-	// ordinal is that of the next record of the manifest as it was opened.
-	ordinal uint64
 	// incomplete says why the manifest may lack records, "" if it does not.
 	incomplete string
 	// unrecorded says that a segment file was found that should be recorded.
@@ -98,11 +96,13 @@ func (r *recovery) recoverSegments() error {
 	if r.report.Manifest, err = r.log.journal.open(); err != nil {
 		return err
 	}
-	r.ordinal = r.log.journal.state().NextOrdinal()
 	if r.warm, err = r.listWarm(); err != nil {
 		return err
 	}
 	if err := r.judgeManifest(names); err != nil {
+		return err
+	}
+	if err := r.followSealedEnd(); err != nil {
 		return err
 	}
 	if err := r.find(names); err != nil {
@@ -403,9 +403,6 @@ func (l *Log) damage(s *segmentFile, extent segment.Extent) *DamageError {
 // resume sets the log's numbers behind everything that was found.
 func (r *recovery) resume() error {
 	r.setNumbers()
-	if err := r.followSealedEnd(); err != nil {
-		return err
-	}
 	return r.completed()
 }
 
