@@ -162,7 +162,7 @@ func absentFrom(state *manifest.State, files []segmentName) (absent []*manifest.
 func (l *Log) lostFileOf(entry *manifest.Segment, before *segmentFile, next *segmentName) *segmentFile {
 	name := segmentName{id: entry.ID, baseSeq: entry.BaseSeq, created: entry.OpenedNs}
 	state := l.journal.state()
-	last := uint64(0)
+	var last uint64
 	switch {
 	case entry.Sealed:
 		last = entry.LastSeq

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -243,6 +244,36 @@ func TestDamageEndsReadingAndNamesTheSequences(t *testing.T) {
 		"read", "N", "--root", root, "--format", "raw", "--skip-damaged")
 	if r.stdout != "number-1.number-2.number-3.number-5.number-6.number-7.number-8.number-9." {
 		t.Errorf("skipping printed %q", r.stdout)
+	}
+}
+
+// A file of the log that is gone ends no reading early, and says what to do.
+func TestReadOfARootThatLacksAFileSaysSo(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "N", numbered(3))
+	dir := filepath.Join(root, "logs", "N")
+	if err := os.Rename(filepath.Join(dir, "manifest"), filepath.Join(dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"read", "log info"} {
+		args := append(strings.Fields(verb), "N", "--root", root)
+		if r := run(t, args...); r.code != exitSuccess || !tells([]string{r.stderr}, "log N: the manifest is gone", "serve --bucket") {
+			t.Errorf("%s: exit code %d, stderr %q", verb, r.code, r.stderr)
+		}
+	}
+	if err := os.Rename(filepath.Join(dir, "away"), filepath.Join(dir, "manifest")); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "segments", "*.seg"))
+	if err != nil || len(paths) != 1 {
+		t.Fatal(paths, err)
+	}
+	if err := os.Remove(paths[0]); err != nil {
+		t.Fatal(err)
+	}
+	failWith(t, exitCorruption, []string{"sequences 1 to ", "the segment file is missing"}, "read", "N", "--root", root)
+	if r := run(t, "log", "info", "N", "--root", root); !tells([]string{r.stdout}, "damaged") {
+		t.Errorf("log info says %q", r.stdout)
 	}
 }
 
