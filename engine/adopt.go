@@ -44,7 +44,7 @@ func (f *foundSegment) learn(l *Log, entry *manifest.Segment) {
 		return
 	}
 	if f.file.lost == lostSalt && entry.Opened {
-		f.file.lost, f.file.header = "", entryHeader(l.id, entry)
+		f.file.lost, f.file.header, f.headerLost = "", entryHeader(l.id, entry), true
 	}
 	if entry.Sealed && f.footer == nil && f.file.lost == "" {
 		f.footer = entryFooter(l.id, entry)

@@ -16,9 +16,12 @@ type hotCheck struct {
 	path     string
 	contents []byte
 	header   segment.Header
-	salted   bool            // header has the salt: something in the file can be verified
-	footer   *segment.Footer // nil if none verifies
-	footerAt int64
+	salted   bool // header has the salt: something in the file can be verified
+	// headerLost says that the header is that of the manifest, as that of the file
+	// does not verify.
+	headerLost bool
+	footer     *segment.Footer // nil if none verifies
+	footerAt   int64
 }
 
 func (h *hotCheck) check() error {
@@ -54,6 +57,8 @@ func (h *hotCheck) lost(reason string) {
 		last = h.entry.LastSeq
 	} else if h.footer != nil {
 		last = h.footer.LastSeq
+	} else if h.log.baseBehind(h.id) == 0 {
+		last = max(last, h.base+uint64(max(1, len(h.contents)/segment.RecordBytesMin))-1)
 	}
 	h.last = max(last, h.base-1)
 	h.proven = h.last
@@ -109,7 +114,7 @@ func (h *hotCheck) rebuildHeader(err error) {
 	h.broken(0, segment.HeaderBytes, 0, 0, "the header does not verify: "+err.Error())
 	switch {
 	case h.entry != nil && h.entry.Opened:
-		h.header, h.salted = entryHeader(h.log.id, h.entry), true
+		h.header, h.salted, h.headerLost = entryHeader(h.log.id, h.entry), true, true
 	case h.footer != nil:
 		h.header, h.salted = h.footer.Header(h.name.created), true
 	}

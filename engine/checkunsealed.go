@@ -11,7 +11,7 @@ import (
 // verify, what lies behind may be torn or be being written.
 
 func (h *hotCheck) checkUnsealed() {
-	known := segment.Known{CloseMark: closeMarkOf(h.log.state, h.id)}
+	known := segment.Known{CloseMark: closeMarkOf(h.log.state, h.id), HeaderLost: h.headerLost}
 	if base := h.log.baseBehind(h.id); base > 0 {
 		known.LastSeq, known.Complete = base-1, true
 	}
@@ -25,7 +25,7 @@ func (h *hotCheck) checkUnsealed() {
 		switch {
 		case !extent.Damaged:
 			h.last = max(h.last, extent.LastSeq)
-		case extent.Offset >= limit && !known.Complete:
+		case extent.Offset >= limit && !known.Complete && !known.LostBehindHeader(extent):
 			h.tornAt(extent.Offset, extent.End, "bytes that do not verify and that nothing proves durable")
 		default:
 			h.brokenExtent(extent, false)

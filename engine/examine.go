@@ -192,7 +192,7 @@ func (l *Log) takeHeader(ends fileEnds, found *foundSegment) error {
 	found.file.header = segment.Header{LogID: l.id, ID: found.name.id, BaseSeq: found.name.baseSeq, Created: found.name.created}
 	switch {
 	case found.entry != nil && found.entry.Opened:
-		found.file.header = entryHeader(l.id, found.entry)
+		found.file.header, found.headerLost = entryHeader(l.id, found.entry), true
 	case found.footer != nil:
 		found.file.header.Epoch, found.file.header.Salt = found.footer.Epoch, found.footer.Salt
 	default:

@@ -117,12 +117,12 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 		s.noteSealed(found.footer)
 		return s, nil
 	}
-	known := segment.Known{CloseMark: closeMarkOf(l.journal.state(), name.id)}
+	known := segment.Known{CloseMark: closeMarkOf(l.journal.state(), name.id), HeaderLost: found.headerLost}
 	if next != nil {
 		known.LastSeq, known.Complete = next.baseSeq-1, true
 	}
 	if s.lost != "" {
-		s.lastSeq.Store(max(known.LastSeq, name.baseSeq-1))
+		s.lastSeq.Store(l.lastLost(s, s.bytes.Load(), known))
 		return s, nil
 	}
 	contents, err := l.readWhole(s)
@@ -143,7 +143,7 @@ func (s *segmentFile) showDurable(contents []byte, scan segment.ScanResult, know
 	}
 	end, last := int64(segment.HeaderBytes), s.baseSeq()-1
 	for _, extent := range scan.Extents {
-		if extent.Offset >= limit {
+		if extent.Offset >= limit && !known.LostBehindHeader(extent) {
 			break
 		}
 		if extent.Damaged || extent.End <= limit {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -50,6 +49,9 @@ type foundSegment struct {
 	epoch uint64
 	// entry is what the manifest says of it, nil if nothing.
 	entry *manifest.Segment
+	// headerLost says that the header does not verify and that the manifest has
+	// what it said: it was durable, and is damaged.
+	headerLost bool
 	// wasOpen says that the segment was not sealed before this recovery.
 	wasOpen bool
 }
@@ -194,7 +196,7 @@ func (r *recovery) recoverSegment(i int) error {
 	}
 	known := r.known(i)
 	if s.lost != "" {
-		r.giveUp(s, int64(len(bytes.TrimRight(contents, "\x00"))), known)
+		r.giveUp(s, int64(len(contents)), known)
 		return nil
 	}
 	scan := segment.Scan(contents, s.header, known)
@@ -213,7 +215,7 @@ func (r *recovery) recoverSegment(i int) error {
 
 // known is what is proved about segment i before it is scanned.
 func (r *recovery) known(i int) segment.Known {
-	known := segment.Known{CloseMark: closeMarkOf(r.log.journal.state(), r.found[i].name.id)}
+	known := segment.Known{CloseMark: closeMarkOf(r.log.journal.state(), r.found[i].name.id), HeaderLost: r.found[i].headerLost}
 	if footer := r.found[i].footer; footer != nil {
 		known = segment.Known{RecordsEnd: int64(footer.IndexOffset), LastSeq: footer.LastSeq, Complete: true}
 	} else if entry := r.found[i].entry; entry != nil && entry.Sealed {
@@ -309,14 +311,20 @@ func (r *recovery) endSegment(s *segmentFile, contents []byte, scan segment.Scan
 // more, without which nothing in it can be verified. The file stays as it is,
 // all its sequences answer with the damage, and the log goes on above them.
 func (r *recovery) giveUp(s *segmentFile, size int64, known segment.Known) {
+	s.lastSeq.Store(r.log.lastLost(s, size, known))
+	r.report.Damaged = append(r.report.Damaged, r.log.lossOf(s, s.baseSeq()))
+	r.log.addSegment(s)
+}
+
+// lastLost is the last sequence that may have been given out of a segment in whose
+// file, of so many bytes, nothing can be verified.
+func (l *Log) lastLost(s *segmentFile, size int64, known segment.Known) uint64 {
 	last := known.LastSeq
 	if !known.Complete {
 		last = s.baseSeq() + uint64(max(1, size/segment.RecordBytesMin)) - 1
-		last = max(last, r.log.journal.state().Log().NextSeq-1, segment.Scan(nil, s.header, known).LastSeq)
+		last = max(last, l.journal.state().Log().NextSeq-1, segment.Scan(nil, s.header, known).LastSeq)
 	}
-	s.lastSeq.Store(last)
-	r.report.Damaged = append(r.report.Damaged, r.log.lossOf(s, s.baseSeq()))
-	r.log.addSegment(s)
+	return last
 }
 
 // lastEpoch is the highest owner's number in the verified records.

@@ -166,6 +166,24 @@ def _damage(rng: random.Random, data: bytearray, unsealed: bool) -> str:
     return done
 
 
+def test_a_segment_that_lost_its_header_costs_both_the_same(
+    program: Program, killed: Path, closed: Path, tmp_path: Path
+) -> None:
+    """The manifest knows that the header was there: with no record behind it, zeros
+    are damage too. Recovery keeps what reader and fsck said before."""
+    for source in (killed, closed):
+        whole = segments(source)[-1].read_bytes()
+        for data in (bytes(len(whole)), bytes(len(whole) // 2 + 3), b"A" * 5001, whole[:100]):
+            root = copy_root(source, tmp_path / "copy")
+            segments(root)[-1].write_bytes(data)
+            before = verdict_of_reader(root)
+            assert before[1] and before == verdict_of_fsck(program, root)
+            with program.serve(root, "--log", f"{LOG}=events.>") as server:
+                server.stop(signal.SIGTERM)
+            assert verdict_of_reader(root) == verdict_of_fsck(program, root)
+            assert verdict_of_reader(root) == before
+
+
 def test_recovery_keeps_what_the_page_says(program: Program, killed: Path, tmp_path: Path) -> None:
     """Random histories with unsynced tails, lost sectors, atomic batches and
     damage. The program recovers each as a writer, cuts and seals; the reader has

@@ -20,6 +20,17 @@ type Known struct {
 	// durable. Records may follow it. It counts only where nothing above says
 	// more, and where a close mark may stand.
 	CloseMark int64
+	// HeaderLost says that the manifest knows the segment to be opened, and that
+	// its header does not verify. It was durable before that was recorded, so this
+	// is damage and no tear, and so is what does not verify right behind it. It
+	// counts only where the segment is not complete.
+	HeaderLost bool
+}
+
+// LostBehindHeader reports whether a damaged range follows on a header whose loss
+// proves it to be damage.
+func (k Known) LostBehindHeader(extent Extent) bool {
+	return k.HeaderLost && !k.Complete && extent.Damaged && extent.Offset == HeaderBytes
 }
 
 // CloseEnd is where the recorded clean close ends, 0 if none counts.
@@ -94,7 +105,7 @@ func Scan(b []byte, h Header, known Known) ScanResult {
 	s := newScanner(b, h, known)
 	w := walk{scanner: s, want: h.BaseSeq, durable: HeaderBytes}
 	w.run()
-	j := judge{walk: &w, end: HeaderBytes, last: h.BaseSeq - 1}
+	j := judge{walk: &w, first: h.BaseSeq, end: HeaderBytes, last: h.BaseSeq - 1}
 	j.run()
 	return j.result()
 }

@@ -4,16 +4,18 @@ package segment
 // the light of what the whole of it proves durable.
 type judge struct {
 	*walk
-	kept []Extent
-	end  int64  // behind the last extent kept
-	last uint64 // last sequence kept
-	kind ControlKind
-	cut  bool // something torn was cut
+	first uint64 // base sequence
+	kept  []Extent
+	end   int64  // behind the last extent kept
+	last  uint64 // last sequence kept
+	kind  ControlKind
+	cut   bool // something torn was cut
 	// batch: records that verify were cut with their incomplete batch.
 	batch bool
 }
 
 func (j *judge) run() {
+	j.loseHeader()
 	j.cutTorn()
 	j.cutBatch()
 	j.kept = make([]Extent, 0, len(j.spans)+1)
@@ -24,11 +26,30 @@ func (j *judge) run() {
 	j.missing()
 }
 
+// loseHeader makes one damaged range of a segment that lost its header and in
+// which nothing verifies. What was written to it is not known: as many sequences
+// are lost as the file has room for.
+func (j *judge) loseHeader() {
+	if !j.known.HeaderLost || j.known.Complete || j.known.RecordsEnd > 0 {
+		return
+	}
+	all := emptyExtent(HeaderBytes, j.first)
+	all.Damaged = true
+	all.LastSeq += uint64(max(len(j.b)/RecordBytesMin, 1))
+	for i := range j.spans {
+		if !j.spans[i].Damaged {
+			return
+		}
+		all.End, all.LastSeq = j.spans[i].End, max(all.LastSeq, j.spans[i].LastSeq)
+	}
+	j.spans = []span{{Extent: all}}
+}
+
 // cutTorn drops everything from the first record that is torn.
 func (j *judge) cutTorn() {
 	for i := range j.spans {
 		offset := j.spans[i].Offset
-		if j.spans[i].Damaged && j.mayBeTorn(offset) && j.torn(int(offset)) {
+		if j.spans[i].Damaged && j.mayBeTorn(&j.spans[i].Extent) && j.torn(int(offset)) {
 			j.spans = j.spans[:i]
 			j.cut = true
 			return
@@ -36,9 +57,10 @@ func (j *judge) cutTorn() {
 	}
 }
 
-// mayBeTorn reports whether nothing proves that the byte at offset was durable.
-func (j *judge) mayBeTorn(offset int64) bool {
-	return !j.known.Complete && offset >= max(j.durable, j.known.RecordsEnd, j.known.CloseEnd())
+// mayBeTorn reports whether nothing proves that the first byte of a range that
+// does not verify was durable.
+func (j *judge) mayBeTorn(bad *Extent) bool {
+	return !j.known.Complete && !j.known.LostBehindHeader(*bad) && bad.Offset >= max(j.durable, j.known.RecordsEnd, j.known.CloseEnd())
 }
 
 // cutBatch takes an atomic batch off the tail whose last records are torn or

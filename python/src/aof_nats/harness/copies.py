@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import FormatError
-from .fields import last_nonzero
 from .segment import SHORTEST_RECORD, Record
 from .segment_file import SegmentFile
 from .segment_scan import BadRange, Item
@@ -134,7 +133,7 @@ def _unreadable(verdict: CopyVerdict) -> Damage:
     """A file in which nothing verifies is one damaged range from its start on,
     counted like any other."""
     copy = verdict.copy
-    size = last_nonzero(memoryview(copy.path.read_bytes()))
+    size = copy.path.stat().st_size
     last = copy.last_seq
     if last is None:
         last = max(copy.base_seq + max(1, size // SHORTEST_RECORD) - 1, copy.closed_seq)

@@ -68,7 +68,7 @@ def read_segment(data: memoryview, known: Elsewhere) -> SegmentFile:
         place = find_footer(data, log_id, segment_id)
         footer = None if place is None else footer_at(data, place, log_id, segment_id)
     salt, base_seq = _identity(header, footer, known)
-    result = scan(data, salt, base_seq, _known(footer, known))
+    result = scan(data, salt, base_seq, _known(header, footer, known))
     file = SegmentFile(header, footer, place, None, result, findings)
     if footer is not None and place is not None:
         _check_footer(file, data, footer, place, known)
@@ -104,12 +104,13 @@ def _identity(header: Header | None, footer: Footer | None, known: Elsewhere) ->
     return salt, base
 
 
-def _known(footer: Footer | None, known: Elsewhere) -> Known:
+def _known(header: Header | None, footer: Footer | None, known: Elsewhere) -> Known:
     if footer is not None:
         return Known(footer.index_offset, footer.last_seq)
     if known.sealed_last_seq is not None:
         return Known(known.sealed_end, known.sealed_last_seq)
-    return Known(None, None if known.next_base is None else known.next_base - 1, known.close_mark)
+    last_seq = None if known.next_base is None else known.next_base - 1
+    return Known(None, last_seq, known.close_mark, header_lost=header is None and known.salt is not None)
 
 
 def _check_footer(file: SegmentFile, data: memoryview, footer: Footer, place: int, known: Elsewhere) -> None:

@@ -37,6 +37,8 @@ class Known:
     last_seq: int | None = None
     close_mark: int | None = None
     """The recorded close: the offset of the close mark that the manifest names."""
+    header_lost: bool = False
+    """The manifest has the segment as opened, and its header does not verify."""
 
     @property
     def complete(self) -> bool:
@@ -70,6 +72,11 @@ class BadRange:
 Item = Union[Record, BadRange]
 
 
+def _lost_behind_header(item: Item, known: Known) -> bool:
+    """Whether the loss of the header proves a range to be damage."""
+    return known.header_lost and not known.complete and isinstance(item, BadRange) and item.offset == HEADER_LENGTH
+
+
 @dataclass
 class Scan:
     """The verdict over one segment file."""
@@ -92,6 +99,7 @@ class Scan:
     """What the log was cut at."""
     batch_cut: list[Record] = field(default_factory=list)
     """Records of an atomic batch that never became whole."""
+    known: Known = Known()
 
     @property
     def damage(self) -> list[BadRange]:
@@ -103,8 +111,9 @@ class Scan:
         return [item for item in self.items if isinstance(item, Record) and not item.is_control]
 
     def durable_items(self) -> list[Item]:
-        """What a reader that must not write may believe: all that lies before D."""
-        return [item for item in self.items if item.offset < self.durable]
+        """What a reader that must not write may believe: all that lies before D,
+        and what is lost with the header."""
+        return [item for item in self.items if item.offset < self.durable or _lost_behind_header(item, self.known)]
 
 
 def scan(data: memoryview, salt: int, base_seq: int, known: Known) -> Scan:
@@ -127,6 +136,7 @@ class _Walk:
         self.stop = min(self.nonzero, self.limit)
         self.items: list[Item] = []
         self.at = HEADER_LENGTH
+        self.base = base_seq
         self.expected = base_seq
         self.sealed = False
 
@@ -148,6 +158,14 @@ class _Walk:
             self.sealed = record.kind == SEAL_MARK
         if self.known.close is not None and self.at < self.known.close and not self.sealed:
             self._lose_to_close(self.known.close)
+        if self.known.header_lost and not self.known.complete and not any(isinstance(i, Record) for i in self.items):
+            self._lose_all()
+
+    def _lose_all(self) -> None:
+        """The header is lost and nothing verifies: what was there is not known."""
+        last = max(self.expected - 1, self.base - 1 + max(1, len(self.data) // SHORTEST_RECORD))
+        self.items = [BadRange(HEADER_LENGTH, self.at, self.base, last)]
+        self.expected = last + 1
 
     def _close_end(self) -> int | None:
         return None if self.known.close is None else self.known.close + SHORTEST_RECORD
@@ -177,7 +195,7 @@ class _Walk:
 
     def _resynchronise(self) -> Record | None:
         start = self.at
-        for at in range(start + 8, round8(self.stop), 8):
+        for at in range(start, round8(self.stop), 8):
             if at + RECORD_HEADER_LENGTH > self.limit:
                 break
             body, seq = _PEEK.unpack_from(self.data, at + 4)
@@ -203,12 +221,13 @@ class _Walk:
         return self.expected - 1 <= seq <= self.expected + (at - self.at) // SHORTEST_RECORD + 1
 
     def _fits(self, record: Record, gap: int) -> bool:
+        """Only the seal mark of a complete segment ends a range of no bytes."""
         last = self.known.last_seq
         if last is not None and record.seq > last:
             return False
         if last is not None and record.kind == SEAL_MARK and record.seq == last:
             return last >= self.expected - 1
-        return self.expected <= _counted(record) <= self.expected + gap // SHORTEST_RECORD + 1
+        return gap > 0 and self.expected <= _counted(record) <= self.expected + gap // SHORTEST_RECORD + 1
 
     def _lost(self, start: int, end: int) -> int:
         """Rule 6: how many sequences stood in a range that nothing follows."""
@@ -235,6 +254,7 @@ def _judge(walk: _Walk) -> Scan:
         complete=walk.known.complete,
         sealed=walk.sealed,
         closed=False,
+        known=walk.known,
     )
     if walk.known.complete:
         _complete(walk, result)
@@ -263,7 +283,8 @@ def _complete(walk: _Walk, result: Scan) -> None:
 def _cut_torn(walk: _Walk, result: Scan) -> None:
     """Rule 4."""
     for index, item in enumerate(result.items):
-        if isinstance(item, BadRange) and item.offset >= result.durable and _is_torn(walk, item):
+        proved = item.offset < result.durable or _lost_behind_header(item, walk.known)
+        if isinstance(item, BadRange) and not proved and _is_torn(walk, item):
             result.torn = replace(item, torn=True)
             del result.items[index:]
             result.end = item.offset
