@@ -48,6 +48,9 @@ type fsck struct {
 }
 
 func (f *fsck) run(ctx context.Context, place string) error {
+	if strings.HasPrefix(place, "mem:") {
+		return usagef("%s: it lives in the process that uses it, here there is nothing in it; name a root or file:///directory", place)
+	}
 	shown := f.app.newProgress()
 	defer shown.clear()
 	checked, err := engine.Check(ctx, place, engine.CheckOptions{

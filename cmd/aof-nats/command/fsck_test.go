@@ -98,6 +98,7 @@ func TestFsckOfNoRoot(t *testing.T) {
 	failWith(t, exitNotFound, []string{"is no root"}, "fsck", t.TempDir())
 	failWith(t, exitNotFound, []string{"is no root"}, "fsck", filepath.Join(t.TempDir(), "none"))
 	failWith(t, exitUsage, []string{"unknown scheme"}, "fsck", "gopher://bucket")
+	failWith(t, exitUsage, []string{"it lives in the process"}, "fsck", "mem://bucket")
 	failWith(t, exitIO, []string{"no such file"}, "fsck", "file://"+filepath.Join(t.TempDir(), "none"))
 }
 
