@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,9 @@ func editJSON(t *testing.T, path, key string, value any) {
 	}
 }
 
+// nextStep is what an error about identity says to do.
+var nextStep = regexp.MustCompile(`put it back from a copy|name the directory`)
+
 func TestDamagedIdentityIsAnErrorThatNamesTheFile(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, dir string) string{
 		"engine.json is no JSON": func(t *testing.T, dir string) string {
@@ -103,6 +107,11 @@ func TestDamagedIdentityIsAnErrorThatNamesTheFile(t *testing.T) {
 			}
 			return path
 		},
+		"log.json names another log": func(t *testing.T, dir string) string {
+			path := newLogLayout(dir, "orders").logFile()
+			editJSON(t, path, "name", "sales")
+			return "name the directory sales again"
+		},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			dir := t.TempDir()
@@ -114,15 +123,20 @@ func TestDamagedIdentityIsAnErrorThatNamesTheFile(t *testing.T) {
 			path := spoil(t, dir)
 			segments := newLogLayout(dir, "orders").segments
 			before := hashTree(t, segments)
-			e, err := Open(dir, Options{})
-			if err == nil {
-				_, err = e.OpenLog("orders", LogOptions{})
-				if closeErr := e.Close(); closeErr != nil {
-					t.Error(closeErr)
+			for how, open := range map[string]func() (*Engine, error){
+				"open":           func() (*Engine, error) { return Open(dir, Options{}) },
+				"read-only open": func() (*Engine, error) { return OpenReadOnly(dir) },
+			} {
+				e, err := open()
+				if err == nil {
+					_, err = e.OpenLog("orders", LogOptions{})
+					if closeErr := e.Close(); closeErr != nil {
+						t.Error(closeErr)
+					}
 				}
-			}
-			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
-				t.Errorf("%v, want damage of %s", err, path)
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) || !nextStep.MatchString(err.Error()) {
+					t.Errorf("%s: %v, want damage of %s and what to do", how, err, path)
+				}
 			}
 			if after := hashTree(t, segments); after != before {
 				t.Error("segments were changed")

@@ -59,7 +59,7 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	}
 	id, err := strconv.ParseUint(identity.LogID, 16, 64)
 	if err != nil {
-		return nil, fmt.Errorf("%w: log id %q in %s", ErrDamaged, identity.LogID, logFileName)
+		return nil, fmt.Errorf("%w: log id %q in %s; %s", ErrDamaged, identity.LogID, logFileName, logFileRemedy)
 	}
 	log := newLog(e, name, id, opts)
 	log.fixed = identity
@@ -98,30 +98,46 @@ func (e *Engine) openIdentity(name string) (identity logFile, created bool, err 
 	switch {
 	case err == nil && identity.FormatVersion > rootFormatVersion:
 		return identity, false, fmt.Errorf("%w: %s", ErrNewerFormat, paths.logFile())
+	case err == nil && identity.Name != "" && identity.Name != name:
+		return identity, false, fmt.Errorf("%w: %s names the log %q: two logs of one id would share a folder in the bucket; "+
+			"move a copy to another root, or name the directory %s again", ErrDamaged, paths.logFile(), identity.Name, identity.Name)
+	case errors.Is(err, ErrDamaged):
+		return identity, false, fmt.Errorf("%w; %s", err, logFileRemedy)
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return identity, false, err
-	case e.readOnly:
+	}
+	if err := e.checkNew(paths); err != nil {
+		return identity, false, err
+	}
+	if e.readOnly {
 		return identity, false, fmt.Errorf("%w: no log of this name in %s", ErrNotFound, e.dir)
 	}
 	identity, err = e.createIdentity(name, paths)
 	return identity, err == nil, err
 }
 
-// createIdentity makes the directories and the identity of a new log. It never
-// gives a new identity to segments that are there already.
+// logFileRemedy is what to do about a log.json that is lost.
+const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log"
+
+// checkNew refuses to take a log for a new one that has segments already.
+func (e *Engine) checkNew(paths logLayout) error {
+	entries, err := e.opts.FS.ReadDir(paths.segments)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("list segments: %w", err)
+	}
+	for _, entry := range entries {
+		if _, isSegment := parseSegmentName(entry.Name()); isSegment {
+			return fmt.Errorf("%w: %s is missing and %s holds segments; %s", ErrDamaged, paths.logFile(), paths.segments, logFileRemedy)
+		}
+	}
+	return nil
+}
+
+// createIdentity makes the directories and the identity of a new log.
 func (e *Engine) createIdentity(name string, paths logLayout) (identity logFile, err error) {
 	for _, dir := range []string{paths.segments, paths.quarantine} {
 		if err := vfs.MkdirAllSync(e.opts.FS, dir); err != nil {
 			return identity, fmt.Errorf("create log: %w", err)
-		}
-	}
-	entries, err := e.opts.FS.ReadDir(paths.segments)
-	if err != nil {
-		return identity, fmt.Errorf("list segments: %w", err)
-	}
-	for _, entry := range entries {
-		if _, isSegment := parseSegmentName(entry.Name()); isSegment {
-			return identity, fmt.Errorf("%w: %s is missing and %s holds segments; put it back from a copy", ErrDamaged, paths.logFile(), paths.segments)
 		}
 	}
 	identity = logFile{

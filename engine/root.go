@@ -95,7 +95,11 @@ func settleNames(fsys vfs.FS, dirs ...string) error {
 
 func readRoot(fsys vfs.FS, dir string) (rootFile, error) {
 	var root rootFile
-	if err := readJSON(fsys, filepath.Join(dir, engineFileName), &root); err != nil {
+	err := readJSON(fsys, filepath.Join(dir, engineFileName), &root)
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w; put it back from a copy, or move it away: serve makes it anew", err)
+	}
+	if err != nil {
 		return root, err
 	}
 	if root.FormatVersion > rootFormatVersion {

@@ -222,6 +222,16 @@ func TestALogThatIsNotThereIsAnsweredWithThoseThatAre(t *testing.T) {
 	failWith(t, exitNotFound, []string{"L00, L01", "L09 and 3 more", "log ls"}, "read", "NONE", "--root", empty)
 }
 
+func TestALogWithoutItsIdentityIsDamagedAndNotAbsent(t *testing.T) {
+	root := exampleRoot(t)
+	if err := os.Remove(filepath.Join(root, "logs", "ORDERS", "log.json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"read", "ORDERS"}, {"tail", "ORDERS"}, {"log", "info", "ORDERS"}} {
+		failWith(t, exitCorruption, []string{"log.json is missing", "put it back from a copy"}, append(args, "--root", root)...)
+	}
+}
+
 func TestALogWithoutRecordsIsReadAsNothing(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	writeLog(t, root, "EMPTY", nil)
