@@ -53,11 +53,12 @@ func (h *hotCheck) unreadable(err error) error {
 // lost reports all of the segment.
 func (h *hotCheck) lost(reason string) {
 	last := h.log.lastBelow(h.id, h.base)
-	if h.entry != nil && h.entry.Sealed {
+	switch {
+	case h.entry != nil && h.entry.Sealed:
 		last = h.entry.LastSeq
-	} else if h.footer != nil {
+	case h.footer != nil:
 		last = h.footer.LastSeq
-	} else if h.log.baseBehind(h.id) == 0 {
+	case h.log.baseBehind(h.id) == 0:
 		last = max(last, h.base+uint64(max(1, len(h.contents)/segment.RecordBytesMin))-1)
 	}
 	h.last = max(last, h.base-1)
