@@ -160,7 +160,11 @@ func (l *Log) listGenerations(ctx context.Context) (objects []listedObject, err 
 // closed; an error is that of the bucket.
 func (l *Log) readFooters(ctx context.Context, objects []listedObject) error {
 	var group sync.WaitGroup
-	slots := make(chan struct{}, footersAtOnce)
+	atOnce := footersAtOnce
+	if l.engine.opts.manual {
+		atOnce = 1 // in order
+	}
+	slots := make(chan struct{}, atOnce)
 	for i := range objects {
 		slots <- struct{}{}
 		group.Go(func() {
