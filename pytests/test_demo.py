@@ -90,8 +90,9 @@ def test_without_the_bucket_nothing_is_called_lost(demo: Demo, tmp_path: Path, c
     nowhere = str(tmp_path / "nowhere")
     code, shown = check(capfdbinary, demo.root, "--bucket", nowhere)
     (log,) = shown["logs"]
-    cold = [copies for copies in open_root(demo.root).log(LOG).copies.values() if copies[0].tier == "cold"]
-    last = cold[-1][0].last_seq
+    # A segment that a crash left without a record may be only cold before others are.
+    nearest = [copies[0] for copies in open_root(demo.root).log(LOG).copies.values() if copies[0].tier == "cold"]
+    last = max(copy.last_seq or 0 for copy in nearest if (copy.last_seq or 0) >= copy.base_seq)
     assert (code, shown["ok"], log["lost"], log["findings"]) == (command.IO, False, [], [])
     assert [(found["first_seq"], found["last_seq"]) for found in log["unchecked"]] == [(None, None), (1, last)]
     assert all(nowhere in found["text"] for found in log["unchecked"])
