@@ -20,9 +20,6 @@ var errPinned = errors.New("engine: the segment is in use")
 // copy.
 func (l *Log) evictHot(ctx context.Context, id uint64) error {
 	s := l.segmentByID(id)
-	if s.hotPins() > 0 {
-		return errPinned
-	}
 	if good := trusted(s, l.entryOf(s)); !good.Has(manifest.TierWarm) && good.Has(manifest.TierCold) {
 		if err := l.checkCold(ctx, s); err != nil {
 			return fmt.Errorf("evict segment %d from hot: %w", id, err)
