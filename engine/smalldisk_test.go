@@ -192,9 +192,9 @@ func TestASegmentWaitsForTheReserve(t *testing.T) {
 	}
 }
 
-// fillSmallDisk makes a log that the test steps, with sealed segments that are
-// only hot and no successor. It returns how much of the disk is used.
-func (r *tieredRoot) fillSmallDisk(t *testing.T, disk *vfs.Mem) int64 {
+// openStepped opens a log that the test steps and that nobody closes: it ends with
+// the disk's process.
+func (r *tieredRoot) openStepped(t *testing.T) {
 	t.Helper()
 	r.opts.manual = true
 	e, err := Open(r.dir, r.opts)
@@ -205,6 +205,13 @@ func (r *tieredRoot) fillSmallDisk(t *testing.T, disk *vfs.Mem) int64 {
 	if r.log, err = e.OpenLog("orders", r.logs); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fillSmallDisk makes a log that the test steps, with sealed segments that are
+// only hot and no successor. It returns how much of the disk is used.
+func (r *tieredRoot) fillSmallDisk(t *testing.T, disk *vfs.Mem) int64 {
+	t.Helper()
+	r.openStepped(t)
 	r.fill(t, 8, 60)
 	if err := r.log.keeper.discardSuccessor(); err != nil {
 		t.Fatal(err)
@@ -255,29 +262,21 @@ func TestASegmentLeavesRoomForACompression(t *testing.T) {
 func TestASegmentLeavesRoomForTheLargestThatIsOnlyHot(t *testing.T) {
 	r, disk := newSmallDisk(t)
 	r.logs = LogOptions{SegmentBytesMin: 4 * segmentBytesFloor, SegmentBytesMax: 4 * segmentBytesFloor}
-	r.opts.manual = true
-	e, err := Open(r.dir, r.opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.engine = e
-	if r.log, err = e.OpenLog("orders", r.logs); err != nil {
-		t.Fatal(err)
-	}
+	r.openStepped(t)
 	r.fill(t, 1, 300)
 	disk.SetCapacity(0)
 	if err := r.log.keeper.discardSuccessor(); err != nil {
 		t.Fatal(err)
 	}
 	largest := r.log.segmentByID(1).bytes.Load()
-	if got, want := e.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(largest); got != want || largest <= segmentBytesFloor {
+	if got, want := r.engine.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(largest); got != want || largest <= segmentBytesFloor {
 		t.Errorf("%d bytes are left to compress a segment of %d, want %d", got, largest, want)
 	}
 	r.mustDo(t, 1, planner.Compress)
-	if got, want := e.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(segmentBytesFloor); got != want {
+	if got, want := r.engine.disk.forCompression(segmentBytesFloor), planner.CompressedBytesMax(segmentBytesFloor); got != want {
 		t.Errorf("%d bytes are left where nothing is only hot, want %d", got, want)
 	}
-	if err := errors.Join(r.log.Close(), e.Close()); err != nil {
+	if err := errors.Join(r.log.Close(), r.engine.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -132,9 +132,6 @@ func (h *history) publishUntilKilled(t *testing.T, b *bridge, strike func(*bridg
 	}
 }
 
-// backpressureRetry is the hint that refusals give.
-const backpressureRetry = 100 * time.Millisecond
-
 // publishAgain publishes every message that was not acknowledged, as a
 // publisher with message ids does that does not know what arrived, until none is
 // refused for lack of room any more.
@@ -146,8 +143,8 @@ func (h *history) publishAgain(t *testing.T, b *bridge) (duplicates int) {
 	}
 	defer connected.Close()
 	for missing := h.missing(); len(missing) > 0 && !t.Failed(); missing = h.missing() {
+		b.awaitReady(t) // not before there is room
 		duplicates += h.publishOnce(t, connected, missing)
-		<-time.After(backpressureRetry)
 	}
 	return duplicates
 }

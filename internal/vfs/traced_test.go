@@ -65,18 +65,18 @@ func TestTraceIsTheSameOnEveryDisk(t *testing.T) {
 
 func TestTraceShowsReadsOnRequest(t *testing.T) {
 	disk := vfs.NewMem(1)
-	check(t, disk.MkdirAll("/root"))
-	check(t, vfs.WriteFileAtomic(disk, "/root/a", []byte("abc")))
-	traced := vfs.NewTracedWithReads(disk, "/root")
-	if got := read(t, traced, "/root/a"); got != "abc" {
+	check(t, disk.MkdirAll("/dir"))
+	check(t, vfs.WriteFileAtomic(disk, "/dir/a", []byte("abc")))
+	traced := vfs.NewTracedWithReads(disk, "/dir")
+	if got := read(t, traced, "/dir/a"); got != "abc" {
 		t.Errorf("got %q", got)
 	}
-	names(t, traced, "/root")
+	names(t, traced, "/dir")
 	_, err := traced.Stat("/elsewhere")
 	if err == nil {
 		t.Error("found")
 	}
-	_, err = traced.Usage("/root")
+	_, err = traced.Usage("/dir")
 	check(t, err)
 	want := []string{
 		"open a", "read a 0+3", "read-dir .",
