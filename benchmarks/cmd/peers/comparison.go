@@ -123,6 +123,7 @@ const (
 	jetStreamDefault = "JetStream, default (unsynced)"
 	jetStreamAlways  = "JetStream, sync_interval: always"
 	plainBridge      = "the same engine behind nats.go, durable"
+	storesNothing    = "a responder that stores nothing"
 )
 
 // beside puts every build beside JetStream with the same work; always gets less
@@ -133,6 +134,7 @@ func (o *options) beside(job, alwaysJob load.Job) (list []contender) {
 	}
 	return append(list,
 		contender{name: plainBridge, server: peer.Plain{Verb: plainVerb}, logs: logs(1), job: job},
+		contender{name: storesNothing, server: peer.Responder{Verb: respondVerb}, logs: logs(1), job: job},
 		contender{name: jetStreamDefault, server: peer.JetStream{Program: o.natsServer}, logs: logs(1), job: job},
 		contender{name: jetStreamAlways, server: peer.JetStream{Program: o.natsServer, SyncAlways: true}, logs: logs(1), job: alwaysJob})
 }

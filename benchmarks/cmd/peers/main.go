@@ -25,6 +25,7 @@ const (
 	publishVerb = "publish"
 	walVerb     = "wal"
 	plainVerb   = "plain-bridge"
+	respondVerb = "respond"
 )
 
 // options are the flags.
@@ -77,6 +78,11 @@ func run() error {
 				return errors.New("plain-bridge takes a directory, a log and its subjects")
 			}
 			return plain.Serve(os.Stdout, os.Args[2], os.Args[3], os.Args[4])
+		case respondVerb:
+			if len(os.Args) != 4 {
+				return errors.New("respond takes a log and its subjects")
+			}
+			return plain.Respond(os.Stdout, os.Args[2], os.Args[3])
 		}
 	}
 	o, err := parseOptions()

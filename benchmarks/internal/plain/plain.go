@@ -5,18 +5,14 @@ package plain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/aof-nats/aof-nats/engine"
@@ -53,19 +49,11 @@ func Serve(out io.Writer, dir, name, subjects string) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoSublistCache: true})
+	s, conn, err := startServer()
 	if err != nil {
 		return err
 	}
-	s.Start()
 	defer s.Shutdown()
-	if !s.ReadyForConnections(10 * time.Second) {
-		return errors.New("the server is not ready")
-	}
-	conn, err := nats.Connect("", nats.InProcessServer(s))
-	if err != nil {
-		return err
-	}
 	defer conn.Close()
 	b := &bridge{log: log, conn: conn, arrived: make(chan struct{}, 1)}
 	subscription, err := conn.Subscribe(subjects, b.store)
@@ -75,7 +63,7 @@ func Serve(out io.Writer, dir, name, subjects string) (err error) {
 	if err := errors.Join(subscription.SetPendingLimits(-1, -1), conn.Flush()); err != nil {
 		return err
 	}
-	if err := json.NewEncoder(out).Encode(map[string]string{"msg": "serving", "nats_url": s.ClientURL()}); err != nil {
+	if err := announce(out, s); err != nil {
 		return err
 	}
 	return b.answerUntil(stop)
@@ -125,8 +113,7 @@ func (b *bridge) answerUntil(stop <-chan os.Signal) error {
 			return err
 		}
 		for _, a := range taken {
-			body := strconv.AppendUint([]byte(`{"stream":"`+b.log.Name()+`","seq":`), a.seq, 10)
-			if err := b.conn.Publish(a.reply, append(body, '}')); err != nil {
+			if err := b.conn.Publish(a.reply, acknowledgement(b.log.Name(), a.seq)); err != nil {
 				return err
 			}
 		}
