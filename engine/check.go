@@ -99,7 +99,7 @@ func (c *checker) checkRoot() error {
 		c.report.Bucket = root.Bucket
 	}
 	c.openBucket()
-	names, err := (&Engine{dir: c.dir, opts: Options{FS: c.fs}}).Logs()
+	names, err := c.engine().Logs()
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,9 @@ func (c *checker) checkRoot() error {
 	}
 	return nil
 }
+
+// engine is the root as an engine that is not open: enough to ask for its names.
+func (c *checker) engine() *Engine { return &Engine{dir: c.dir, opts: Options{FS: c.fs}} }
 
 // openBucket opens the bucket if there is one. It asks it something: a bucket
 // that does not answer is reported once, and not for each object.
@@ -213,8 +216,7 @@ func (l *logChecker) readIdentity() error {
 	}
 	l.id, l.identified, l.found.ID = id, true, id
 	if identity.Name != l.name {
-		finding.Kind, finding.Reason = FoundContradiction, fmt.Sprintf("it names the log %q", identity.Name)
-		l.damaged(finding)
+		l.checkRenamed(finding, &identity)
 	}
 	folder := identity.bucketFolder()
 	_, folderID, ok := bucket.ParseFolder(folder)
@@ -227,6 +229,21 @@ func (l *logChecker) readIdentity() error {
 		l.folder, err = l.bucket.Log(folder)
 	}
 	return err
+}
+
+// checkRenamed tells a log whose directory was renamed, which is nothing bad, from
+// a copy that lies beside the log that it was made of.
+func (l *logChecker) checkRenamed(finding Finding, identity *logFile) {
+	twin, err := l.engine().twinOf(l.name, identity.LogID)
+	switch {
+	case err != nil: // the other log's check reports it
+	case twin != "":
+		finding.Kind, finding.Reason = FoundContradiction, fmt.Sprintf("it is of the log %q and has the id of %s", identity.Name, twin)
+		l.damaged(finding)
+	case identity.Name != "":
+		finding.Kind, finding.Reason = FoundPending, fmt.Sprintf("the log was called %q; the next start takes the new name over", identity.Name)
+		l.note(finding)
+	}
 }
 
 func parseLogID(text string) (id uint64, ok bool) {

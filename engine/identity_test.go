@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -84,7 +85,7 @@ func editJSON(t *testing.T, path, key string, value any) {
 }
 
 // nextStep is what an error about identity says to do.
-var nextStep = regexp.MustCompile(`put it back from a copy|name the directory`)
+var nextStep = regexp.MustCompile(`put it back from a copy`)
 
 func TestDamagedIdentityIsAnErrorThatNamesTheFile(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, dir string) string{
@@ -106,11 +107,6 @@ func TestDamagedIdentityIsAnErrorThatNamesTheFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			return path
-		},
-		"log.json names another log": func(t *testing.T, dir string) string {
-			path := newLogLayout(dir, "orders").logFile()
-			editJSON(t, path, "name", "sales")
-			return "name the directory sales again"
 		},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -151,6 +147,85 @@ func writeText(t *testing.T, path, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// A log is renamed by its directory: it keeps its id, its records and its folder
+// in the bucket.
+func TestARenamedLogGoesOnUnderItsNewName(t *testing.T) {
+	dir := t.TempDir()
+	e := openTest(t, dir)
+	old := openLogTest(t, e, LogOptions{})
+	appendMany(t, old, 1, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	renamed := newLogLayout(dir, "sales")
+	if err := os.Rename(newLogLayout(dir, "orders").dir, renamed.dir); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Check(t.Context(), dir, CheckOptions{})
+	if err != nil || !report.OK() || len(report.Logs[0].Notes) != 1 {
+		t.Fatalf("check: %v, %+v", err, report)
+	}
+	readOnly, err := OpenReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log, err := readOnly.OpenLog("sales", LogOptions{}); err != nil || log.Watermarks().Durable != 3 {
+		t.Errorf("read-only: %v", err)
+	}
+	if err := readOnly.Close(); err != nil {
+		t.Error(err)
+	}
+	for first := 4; first <= 5; first++ {
+		e = openTest(t, dir)
+		log, err := e.OpenLog("sales", LogOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		appendMany(t, log, first, 1)
+		if log.id != old.id {
+			t.Errorf("the log id is %x and was %x", log.id, old.id)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var identity logFile
+	if err := readJSON(vfs.OS(), renamed.logFile(), &identity); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("orders.%016x", old.id); identity.Name != "sales" || identity.BucketFolder != want {
+		t.Errorf("log.json: %+v, want the folder %s", identity, want)
+	}
+	if report, err = Check(t.Context(), dir, CheckOptions{}); err != nil || !report.OK() || len(report.Logs[0].Notes) > 0 {
+		t.Errorf("check: %v, %+v", err, report)
+	}
+}
+
+// The log that a copy was made of goes on. The copy would share its folder.
+func TestACopyBesideItsLogIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	e := openTest(t, dir)
+	appendMany(t, openLogTest(t, e, LogOptions{}), 1, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(newLogLayout(dir, "copy").dir, os.DirFS(newLogLayout(dir, "orders").dir)); err != nil {
+		t.Fatal(err)
+	}
+	e = openTest(t, dir)
+	_, err := e.OpenLog("copy", LogOptions{})
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "has the id of orders") {
+		t.Errorf("the copy: %v", err)
+	}
+	appendMany(t, openLogTest(t, e, LogOptions{}), 4, 1)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Check(t.Context(), dir, CheckOptions{}); err != nil || report.OK() {
+		t.Errorf("check: %v, %+v", err, report)
+	}
 }
 
 func TestLogNamesAndOptionsOutOfRangeAreRefused(t *testing.T) {

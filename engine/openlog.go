@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
-
-	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
 // This file opens and creates the logs of an engine.
@@ -80,72 +77,6 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	}
 	log.start()
 	return log, nil
-}
-
-// openIdentity reads the log's fixed facts, or creates the log.
-func (e *Engine) openIdentity(name string) (identity logFile, created bool, err error) {
-	if e.bucketOnly {
-		identity, err = e.bucketIdentity(context.Background(), name)
-		return identity, false, err
-	}
-	paths := newLogLayout(e.dir, name)
-	if !e.readOnly {
-		if err := settleNames(e.opts.FS, paths.dir); err != nil {
-			return identity, false, err
-		}
-	}
-	err = readJSON(e.opts.FS, paths.logFile(), &identity)
-	switch {
-	case err == nil && identity.FormatVersion > rootFormatVersion:
-		return identity, false, fmt.Errorf("%w: %s", ErrNewerFormat, paths.logFile())
-	case err == nil && identity.Name != "" && identity.Name != name:
-		return identity, false, fmt.Errorf("%w: %s names the log %q: two logs of one id would share a folder in the bucket; "+
-			"move a copy to another root, or name the directory %s again", ErrDamaged, paths.logFile(), identity.Name, identity.Name)
-	case errors.Is(err, ErrDamaged):
-		return identity, false, fmt.Errorf("%w; %s", err, logFileRemedy)
-	case err == nil || !errors.Is(err, fs.ErrNotExist):
-		return identity, false, err
-	}
-	if err := e.checkNew(paths); err != nil {
-		return identity, false, err
-	}
-	if e.readOnly {
-		return identity, false, fmt.Errorf("%w: no log of this name in %s", ErrNotFound, e.dir)
-	}
-	identity, err = e.createIdentity(name, paths)
-	return identity, err == nil, err
-}
-
-// logFileRemedy is what to do about a log.json that is lost.
-const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log"
-
-// checkNew refuses to take a log for a new one that has segments already.
-func (e *Engine) checkNew(paths logLayout) error {
-	entries, err := e.opts.FS.ReadDir(paths.segments)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("list segments: %w", err)
-	}
-	for _, entry := range entries {
-		if _, isSegment := parseSegmentName(entry.Name()); isSegment {
-			return fmt.Errorf("%w: %s is missing and %s holds segments; %s", ErrDamaged, paths.logFile(), paths.segments, logFileRemedy)
-		}
-	}
-	return nil
-}
-
-// createIdentity makes the directories and the identity of a new log.
-func (e *Engine) createIdentity(name string, paths logLayout) (identity logFile, err error) {
-	for _, dir := range []string{paths.segments, paths.quarantine} {
-		if err := vfs.MkdirAllSync(e.opts.FS, dir); err != nil {
-			return identity, fmt.Errorf("create log: %w", err)
-		}
-	}
-	identity = logFile{
-		FormatVersion: rootFormatVersion, Name: name,
-		LogID: fmt.Sprintf("%016x", e.opts.random()), CreatedNS: e.opts.Now().UnixNano(),
-	}
-	identity.BucketFolder = identity.bucketFolder()
-	return identity, writeJSON(e.opts.FS, paths.logFile(), identity)
 }
 
 // Logs returns the names of the logs on disk, sorted.

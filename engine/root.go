@@ -27,24 +27,6 @@ type rootFile struct {
 	Bucket string `json:"bucket,omitempty"`
 }
 
-// logFile is log.json: what is fixed when a log is created.
-type logFile struct {
-	FormatVersion int    `json:"format_version"`
-	Name          string `json:"name"`
-	LogID         string `json:"log_id"` // 16 hexadecimal digits
-	CreatedNS     int64  `json:"created_ns"`
-	// BucketFolder is where the log lies in a bucket, whatever it is called later.
-	BucketFolder string `json:"bucket_folder"`
-}
-
-// bucketFolder is the log's folder; logs of earlier versions do not name it.
-func (f *logFile) bucketFolder() string {
-	if f.BucketFolder != "" {
-		return f.BucketFolder
-	}
-	return f.Name + "." + f.LogID
-}
-
 // openRoot reads engine.json, or makes the root if the directory has none.
 func openRoot(fsys vfs.FS, dir string, nowNS int64) (rootFile, error) {
 	if err := settleNames(fsys, dir, filepath.Join(dir, logsDirName)); err != nil {

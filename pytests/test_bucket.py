@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import re
 from pathlib import Path
 
@@ -131,6 +132,14 @@ def test_claims_and_identities_are_compared(root: Path, capsys: pytest.CaptureFi
     (folder / "log.json").write_text(json.dumps({**stated, "log_id": "0" * 16, "bucket_folder": "N.1"}))
     code, said = _check(root, capsys)
     assert code == command.DAMAGE and "of log 0000000000000000" in said and "names the folder 'N.1'" in said
+
+
+def test_a_log_may_be_renamed_and_not_be_doubled(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "logs" / LOG).rename(root / "logs" / "other")
+    assert _check(root, capsys)[0] == command.SUCCESS
+    shutil.copytree(root / "logs" / "other", root / "logs" / LOG)
+    code, said = _check(root, capsys)
+    assert code == command.DAMAGE and f"has the id of {LOG}, too" in said
 
 
 @pytest.mark.parametrize("name", ["engine.json", f"logs/{LOG}/log.json", f"logs/{LOG}/claim.json"])

@@ -192,7 +192,20 @@ def open_root(place: Path | str, bucket: str = "") -> Root:
     for folder in folders:
         if folder.is_dir():
             root.logs[folder.name] = _open_log(folder, opened, unchecked)
+    _find_twins(root)
     return root
+
+
+def _find_twins(root: Root) -> None:
+    """A log may be renamed, and its log.json then has the old name until the next
+    start. A copy of it beside the log is none."""
+    names: dict[int, str] = {}
+    for name, log in root.logs.items():
+        if log.log_id is None:
+            continue
+        twin = names.setdefault(log.log_id, name)
+        if twin != name:
+            log.findings.append(f"log.json: has the id of {twin}, too")
 
 
 def _open_bucket_alone(place: str) -> Root:
@@ -214,8 +227,6 @@ def _open_log(path: Path, bucket: Bucket | None, unchecked: str) -> LogView:
     identity = None
     try:
         identity = LogFile.read(path / "log.json")
-        if identity.name not in ("", path.name):
-            findings.append(f"log.json: names the log {identity.name!r}")
     except VersionError:
         raise
     except (FormatError, OSError) as error:

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/aof-nats/aof-nats/internal/vfs"
+)
+
+// This file is about who a log is: log.json.
+
+// logFile is log.json: what is fixed when a log is created.
+type logFile struct {
+	FormatVersion int    `json:"format_version"`
+	Name          string `json:"name"`
+	LogID         string `json:"log_id"` // 16 hexadecimal digits
+	CreatedNS     int64  `json:"created_ns"`
+	// BucketFolder is where the log lies in a bucket, whatever it is called later.
+	BucketFolder string `json:"bucket_folder"`
+}
+
+// bucketFolder is the log's folder; logs of earlier versions do not name it.
+func (f *logFile) bucketFolder() string {
+	if f.BucketFolder != "" {
+		return f.BucketFolder
+	}
+	return f.Name + "." + f.LogID
+}
+
+// openIdentity reads the log's fixed facts, or creates the log.
+func (e *Engine) openIdentity(name string) (identity logFile, created bool, err error) {
+	if e.bucketOnly {
+		identity, err = e.bucketIdentity(context.Background(), name)
+		return identity, false, err
+	}
+	paths := newLogLayout(e.dir, name)
+	if !e.readOnly {
+		if err := settleNames(e.opts.FS, paths.dir); err != nil {
+			return identity, false, err
+		}
+	}
+	err = readJSON(e.opts.FS, paths.logFile(), &identity)
+	switch {
+	case err == nil && identity.FormatVersion > rootFormatVersion:
+		return identity, false, fmt.Errorf("%w: %s", ErrNewerFormat, paths.logFile())
+	case err == nil && identity.Name != "" && identity.Name != name:
+		return identity, false, e.renamed(name, &identity)
+	case errors.Is(err, ErrDamaged):
+		return identity, false, fmt.Errorf("%w; %s", err, logFileRemedy)
+	case err == nil || !errors.Is(err, fs.ErrNotExist):
+		return identity, false, err
+	}
+	if err := e.checkNew(paths); err != nil {
+		return identity, false, err
+	}
+	if e.readOnly {
+		return identity, false, fmt.Errorf("%w: no log of this name in %s", ErrNotFound, e.dir)
+	}
+	identity, err = e.createIdentity(name, paths)
+	return identity, err == nil, err
+}
+
+// renamed takes over a log whose directory has another name than it was created
+// with. Its folder in the bucket stays. A copy beside the log that it was made of
+// is refused: two logs of one id would share that folder.
+func (e *Engine) renamed(name string, identity *logFile) error {
+	twin, err := e.twinOf(name, identity.LogID)
+	if err != nil {
+		return err
+	}
+	path := newLogLayout(e.dir, name).logFile()
+	if twin != "" {
+		return fmt.Errorf("%w: %s is of the log %s and has the id of %s: two logs of one id would share a folder in the bucket; "+
+			"move one of the two directories to another root", ErrDamaged, path, identity.Name, twin)
+	}
+	if e.readOnly {
+		return nil
+	}
+	e.opts.Logger.Info("log_renamed", "log", name, "from", identity.Name)
+	identity.BucketFolder = identity.bucketFolder()
+	identity.Name = name
+	return writeJSON(e.opts.FS, path, identity)
+}
+
+// twinOf is the name of another log of this id in the root, if there is one.
+func (e *Engine) twinOf(name, logID string) (string, error) {
+	names, err := e.Logs()
+	if err != nil {
+		return "", err
+	}
+	for _, other := range names {
+		if other == name {
+			continue
+		}
+		var identity logFile
+		err := readJSON(e.opts.FS, newLogLayout(e.dir, other).logFile(), &identity)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("look whether %s is a copy of another log: %w; %s", name, err, logFileRemedy)
+		}
+		if err == nil && identity.LogID == logID {
+			return other, nil
+		}
+	}
+	return "", nil
+}
+
+// logFileRemedy is what to do about a log.json that is lost.
+const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log"
+
+// checkNew refuses to take a log for a new one that has segments already.
+func (e *Engine) checkNew(paths logLayout) error {
+	entries, err := e.opts.FS.ReadDir(paths.segments)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("list segments: %w", err)
+	}
+	for _, entry := range entries {
+		if _, isSegment := parseSegmentName(entry.Name()); isSegment {
+			return fmt.Errorf("%w: %s is missing and %s holds segments; %s", ErrDamaged, paths.logFile(), paths.segments, logFileRemedy)
+		}
+	}
+	return nil
+}
+
+// createIdentity makes the directories and the identity of a new log.
+func (e *Engine) createIdentity(name string, paths logLayout) (identity logFile, err error) {
+	for _, dir := range []string{paths.segments, paths.quarantine} {
+		if err := vfs.MkdirAllSync(e.opts.FS, dir); err != nil {
+			return identity, fmt.Errorf("create log: %w", err)
+		}
+	}
+	identity = logFile{
+		FormatVersion: rootFormatVersion, Name: name,
+		LogID: fmt.Sprintf("%016x", e.opts.random()), CreatedNS: e.opts.Now().UnixNano(),
+	}
+	identity.BucketFolder = identity.bucketFolder()
+	return identity, writeJSON(e.opts.FS, paths.logFile(), identity)
+}
