@@ -142,7 +142,7 @@ func (h *hotCheck) readFooter() error {
 			return nil
 		}
 	}
-	if footer, at, ok := segment.FindFooter(h.contents, h.log.id, h.id); ok {
+	if footer, at, ok := segment.FindFooter(h.contents, h.log.id, h.id); ok && saltFits(&footer, h.contents, h.entry) {
 		h.footer, h.footerAt = &footer, at
 	}
 	return nil

@@ -90,7 +90,7 @@ func (l *Log) findFooter(ends fileEnds, found *foundSegment) error {
 	if isNewer(err) {
 		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
 	}
-	if err == nil && l.ownFooter(&footer, found) && int64(footer.IndexOffset+footer.IndexBytes) == ends.bytes-segment.FooterBytes {
+	if err == nil && l.ownFooter(&footer, ends.head, found) && int64(footer.IndexOffset+footer.IndexBytes) == ends.bytes-segment.FooterBytes {
 		found.footer, found.footerAt = &footer, ends.bytes-segment.FooterBytes
 		return nil
 	}
@@ -102,7 +102,7 @@ func (l *Log) findFooter(ends fileEnds, found *foundSegment) error {
 	if err != nil {
 		return err
 	}
-	if footer, at, ok := segment.FindFooter(contents, l.id, found.name.id); ok && l.ownFooter(&footer, found) {
+	if footer, at, ok := segment.FindFooter(contents, l.id, found.name.id); ok && l.ownFooter(&footer, ends.head, found) {
 		found.footer, found.footerAt = &footer, at
 	}
 	return nil
@@ -173,10 +173,21 @@ func isNewer(err error) bool {
 }
 
 // ownFooter reports whether a footer is that of the segment and, if the manifest
-// knows the segment to be sealed, says the same.
-func (l *Log) ownFooter(footer *segment.Footer, found *foundSegment) bool {
+// knows the segment to be sealed, says the same. head is the file's header.
+func (l *Log) ownFooter(footer *segment.Footer, head []byte, found *foundSegment) bool {
 	own := footer.LogID == l.id && footer.ID == found.name.id && footer.BaseSeq == found.name.baseSeq
-	return own && (!found.sealedBefore() || footer.SegmentCRC64 == found.entry.SegmentCRC64)
+	return own && saltFits(footer, head, found.entry) && (!found.sealedBefore() || footer.SegmentCRC64 == found.entry.SegmentCRC64)
+}
+
+// saltFits reports whether a footer has the salt of its segment, as the header of
+// the file or else the manifest has it. Whoever may publish can make a payload that
+// is a footer in everything else.
+func saltFits(footer *segment.Footer, head []byte, entry *manifest.Segment) bool {
+	header, err := segment.DecodeHeader(head)
+	if err == nil && header.LogID == footer.LogID && header.ID == footer.ID {
+		return header.Salt == footer.Salt
+	}
+	return entry == nil || !entry.Opened || entry.Salt == footer.Salt
 }
 
 // takeHeader takes the header, or what the manifest or the footer has of it.
