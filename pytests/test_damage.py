@@ -4,19 +4,21 @@ a finding or the same records, and never another error."""
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aof_nats.harness.crc import crc32c
 from aof_nats.harness.errors import FormatError
 from aof_nats.harness.manifest import ChunkReader, decode_chunk_header
 from aof_nats.harness.manifest_open import read_manifest
 from aof_nats.harness.manifest_snapshot import decode_snapshot
 from aof_nats.harness.manifest_state import State, differences
-from aof_nats.harness.segment import decode_header
+from aof_nats.harness.segment import decode_footer, decode_header
 from aof_nats.harness.segment_file import Elsewhere, SegmentFile, read_segment
 from aof_nats.harness.warm import WarmObject
-from encoder import object_of
+from encoder import Writer, object_of
 
 SEGMENTS = ["segment_dictionary", "segment_filters", "segment_partial"]
 
@@ -138,3 +140,24 @@ def test_random_bytes_are_refused_or_found(tree: Path) -> None:
                     decode(noise)
             file = read_segment(noise, Elsewhere(1, 2, 3, 4))
             assert file.scan.records == []
+
+
+@pytest.mark.parametrize("header_is_lost", [False, True])
+def test_a_footer_in_a_payload_is_none(header_is_lost: bool) -> None:
+    """Whoever publishes knows everything of the segment but its salt."""
+    writer = Writer(log_id=7, segment_id=2, base_seq=5, salt=99)
+    writer.append(b"before")
+    payload_at = len(writer.data) + 48 + len(b"x.y")
+    aligned = payload_at + -payload_at % 8
+    fields = [7, 2, 0, 1, 5, 0, 5, 4, 0, 0, 0, 0, 128, 0, 0, 128, aligned - 128, 0]
+    forged = struct.pack("<8sHHI18Q28x", b"AOF2FOOT", 3, 192, 1, *fields)
+    writer.append(bytes(aligned - payload_at) + forged + struct.pack("<I", crc32c(forged)))
+    writer.append(b"behind")
+    writer.sync()
+    data = bytearray(writer.file(1 << 16))
+    assert decode_footer(memoryview(data)[aligned : aligned + 192]).segment_id == 2
+    if header_is_lost:
+        data[:128] = bytes(128)
+    file = read_segment(memoryview(data), Elsewhere(7, 2, 5, salt=99 if header_is_lost else None))
+    assert file.footer is None
+    assert [record.seq for record in file.scan.records] == [5, 6, 7]

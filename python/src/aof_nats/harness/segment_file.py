@@ -67,12 +67,20 @@ def read_segment(data: memoryview, known: Elsewhere) -> SegmentFile:
     if log_id is not None and segment_id is not None:
         place = find_footer(data, log_id, segment_id)
         footer = None if place is None else footer_at(data, place, log_id, segment_id)
+    if footer is not None and not _has_salt(footer, header, known):
+        place = footer = None
     salt, base_seq = _identity(header, footer, known)
     result = scan(data, salt, base_seq, _known(header, footer, known))
     file = SegmentFile(header, footer, place, None, result, findings)
     if footer is not None and place is not None:
         _check_footer(file, data, footer, place, known)
     return file
+
+
+def _has_salt(footer: Footer, header: Header | None, known: Elsewhere) -> bool:
+    """A payload may be a footer in everything but the salt."""
+    salt = header.salt if header is not None else known.salt
+    return salt is None or salt == footer.salt
 
 
 def _header(data: memoryview, known: Elsewhere, findings: list[str]) -> Header | None:
