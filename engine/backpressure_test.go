@@ -270,7 +270,7 @@ func TestAppendSyncWaitsForRoomThatAMarkTakes(t *testing.T) {
 	l := openManual(t, disk, LogOptions{UnflushedBytesMax: segmentBytesFloor})
 	appendNumbered(t, l, 1, 1)
 	commitManual(t, l)
-	if !l.committer.encodeMark(1) {
+	if !l.committer.takeMark(1) {
 		t.Fatal("no mark was encoded")
 	}
 	waiting := inBackground(func() error {

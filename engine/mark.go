@@ -7,10 +7,9 @@ import "github.com/aof-nats/aof-nats/engine/internal/segment"
 // mark writes a mark pair behind the last record, syncs it and reports whether
 // it did: not while appends are under way, and not where there is no room.
 func (c *committer) mark(kind segment.ControlKind) bool {
-	if !c.encodeMark(kind) {
+	if !c.takeMark(kind) {
 		return false
 	}
-	c.take()
 	err := c.write()
 	if err == nil {
 		err = c.syncAfterTurn()
@@ -21,7 +20,10 @@ func (c *committer) mark(kind segment.ControlKind) bool {
 	return err == nil
 }
 
-func (c *committer) encodeMark(kind segment.ControlKind) bool {
+// takeMark encodes the marks and takes the commit buffer with nothing else in it: a
+// record that is appended behind them has its own way, and may need a segment that
+// is not ready.
+func (c *committer) takeMark(kind segment.ControlKind) bool {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,5 +35,6 @@ func (c *committer) encodeMark(kind segment.ControlKind) bool {
 		return segment.AppendMarkPair(dst, s.tail.end, s.header.Salt, kind, l.appended.Load(), s.unsyncedAtTail(), l.now())
 	})
 	c.lastMark = markBehind(s.id(), s.tail.end)
+	c.takeBufferLocked()
 	return true
 }
