@@ -288,14 +288,16 @@ func (k *maintainer) activate(s *segmentFile) error {
 		return errStalled
 	}
 	defer k.claimed()
-	if err := k.rename(next.file, s); err != nil {
-		return errors.Join(fmt.Errorf("activate segment %d: %w", s.id(), err), next.file.Close())
+	err := k.rename(next.file, s)
+	if err == nil {
+		err = k.log.recordOpened(s)
+	}
+	if err != nil {
+		k.log.engine.hot.giveBack(next.bytes) // the log ends here, and other logs go on
+		return fmt.Errorf("activate segment %d: %w", s.id(), errors.Join(err, next.file.Close()))
 	}
 	s.file = next.file
 	s.bytes.Store(next.bytes)
-	if err := k.log.recordOpened(s); err != nil {
-		return fmt.Errorf("activate segment %d: %w", s.id(), errors.Join(err, s.closeFile()))
-	}
 	k.log.addSegment(s)
 	k.log.emit(Event{Kind: EventSegmentOpened, Segment: s.id(), FirstSeq: s.baseSeq(), Bytes: next.bytes})
 	return nil
