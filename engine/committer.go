@@ -205,8 +205,12 @@ func (c *committer) write() error {
 		return nil
 	}
 	for ; c.next < len(buffer.spans); c.next++ {
-		if err := c.writeSpan(&buffer.spans[c.next]); err != nil {
+		span := &buffer.spans[c.next]
+		if err := c.writeSpan(span); err != nil {
 			return err
+		}
+		if behind := buffer.spans[c.next+1:]; len(behind) == 0 || behind[0].segment != span.segment {
+			c.show(span)
 		}
 	}
 	c.log.publishWritten(buffer.lastSeq)
@@ -232,13 +236,19 @@ func (c *committer) writeSpan(span *span) error {
 		c.since = c.log.engine.opts.Now()
 	}
 	c.dirty, c.marked = true, false
-	s.lastSeq.Store(span.lastSeq)
-	s.writtenEnd.Store(span.offset + int64(len(span.bytes)))
+	return nil
+}
+
+// show lets readers see the current segment up to the last span that the buffer has
+// for it: not before that is written, or they could see a part of a batch.
+func (c *committer) show(last *span) {
+	s := c.current
+	s.lastSeq.Store(last.lastSeq)
+	s.writtenEnd.Store(last.offset + int64(len(last.bytes)))
 	if s.writtenEnd.Load() > s.tail.capacity/2 && !c.log.retired(s) {
 		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
 		c.pace(s)
 	}
-	return nil
 }
 
 // announceOwner notes in the manifest whose epoch it is before the first record
