@@ -27,7 +27,7 @@ func (c *chunkFile) room() int64 { return int64(c.header.AllocatedBytes) - c.wri
 
 // Commit writes what was appended and syncs it, once if it fits in the chunk.
 // After nil it is durable and in State. If the disk has no room for a new chunk
-// the error matches ENOSPC and nothing is lost: free some space and call Commit
+// the error matches ENOSPC or EDQUOT and nothing is lost: free some space and call Commit
 // again. Any other error poisons the Writer: some of what was appended may be
 // there after the next open, or none.
 func (w *Writer) Commit() error {

@@ -30,7 +30,7 @@ type SnapshotInfo struct {
 // value of a field says nothing.
 //
 // It holds the whole snapshot in memory. If the disk has no room the error
-// matches ENOSPC and nothing is lost. Other errors poison the Writer.
+// matches ENOSPC or EDQUOT and nothing is lost. Other errors poison the Writer.
 func (w *Writer) WriteSnapshot(live LogState) (SnapshotInfo, error) {
 	if err := w.Commit(); err != nil {
 		return SnapshotInfo{}, err
@@ -72,7 +72,7 @@ func (w *Writer) writeSnapshotFile(id uint64) (SnapshotInfo, error) {
 	}
 	path := snapshotPath(w.dir, id)
 	if err := vfs.WriteFileAtomic(w.fsys, path, b); err != nil {
-		if errors.Is(err, syscall.ENOSPC) {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			return SnapshotInfo{}, err
 		}
 		return SnapshotInfo{}, w.poison("write snapshot", err)

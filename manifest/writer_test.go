@@ -213,6 +213,23 @@ func TestAFullDiskLosesNothingAndIsNotFinal(t *testing.T) {
 	must(t, w.Close())
 }
 
+// A quota that is used up is a full disk to whoever writes.
+func TestASnapshotThatPassesAQuotaLosesNothing(t *testing.T) {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		disk := vfs.NewFaulty(vfs.NewMem(1))
+		w := openWriter(t, disk)
+		appendAndCommit(t, w, opened(1), sealed(1))
+		rule := disk.Add(vfs.Rule{Op: vfs.OpWrite, PathPattern: "snapshot_*", Err: full})
+		if _, err := w.WriteSnapshot(LogState{}); !errors.Is(err, full) || w.Err() != nil {
+			t.Errorf("snapshot: %v; writer: %v", err, w.Err())
+		}
+		rule.Remove()
+		_, err := w.WriteSnapshot(LogState{})
+		must(t, err)
+		must(t, w.Close())
+	}
+}
+
 func TestOpeningNeedsNoSpace(t *testing.T) {
 	disk := vfs.NewMem(1)
 	w := openWriter(t, disk)
