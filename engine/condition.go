@@ -144,7 +144,7 @@ func (l *Log) rebuildDedup() error {
 	}
 	now := l.now()
 	from := now - int64(l.opts.Dedup.Window)
-	start := l.dedupStart(from)
+	start := l.dedupStart(from, now)
 	if start > last {
 		if s := l.segmentFor(last); s != nil && !l.isLocal(s) {
 			l.mu.lastIDUnread = true // read when somebody asks: an open makes no request for it
@@ -163,7 +163,7 @@ func (l *Log) rebuildDedup() error {
 		if rec.Timestamp < from {
 			doubt = nil // what was damaged before it is older
 		} else if ok && len(id) > 0 {
-			l.mu.dedup.add(id, rec.Seq, rec.Timestamp)
+			l.mu.dedup.add(id, rec.Seq, min(rec.Timestamp, now)) // whatever its source says, it came before now
 		}
 	})
 	if err != nil || doubt == nil {
@@ -180,8 +180,8 @@ func (l *Log) rebuildDedup() error {
 
 // dedupStart is the first sequence that may be inside the window that begins at a
 // time. A lost segment may have such sequences if the one behind it has.
-func (l *Log) dedupStart(from int64) uint64 {
-	list := *l.segments.Load()
+func (l *Log) dedupStart(from, now int64) uint64 {
+	list, state := *l.segments.Load(), l.journal.state()
 	start, inside := l.durable.Load()+1, true
 	for i := len(list) - 1; i >= 0; i-- {
 		s := list[i]
@@ -192,6 +192,9 @@ func (l *Log) dedupStart(from int64) uint64 {
 			inside = true
 		case footer.Count > 0:
 			inside = footer.MaxTimestamp >= from
+			if entry := state.Segment(s.id()); footer.MaxTimestamp > now && entry != nil && entry.Sealed {
+				inside = entry.SealedNs >= from // nothing was appended in the future
+			}
 		}
 		if inside && (footer == nil || footer.Count > 0) {
 			start = min(start, s.baseSeq())

@@ -50,7 +50,8 @@ func (d *dedupIndex) lookup(id []byte, now int64) (seq uint64, ok bool) {
 	if !found {
 		return 0, false
 	}
-	return d.at(uint64(d.table[slot] - 1)).seq, true
+	entry := d.at(uint64(d.table[slot] - 1))
+	return entry.seq, now-entry.time <= d.window
 }
 
 // add remembers that the record seq carries id.
