@@ -252,18 +252,16 @@ func parseLogID(text string) (id uint64, ok bool) {
 }
 
 // withoutIdentity is for a log without log.json: it is being created, unless it
-// has segments.
+// has files.
 func (l *logChecker) withoutIdentity(finding Finding) error {
-	entries, err := l.fs.ReadDir(l.paths.segments)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	used, err := usedFolder(l.fs, l.paths)
+	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		if _, ok := parseSegmentName(entry.Name()); ok {
-			finding.Kind, finding.Reason = FoundMissing, "the log has segments and no "+logFileName
-			l.lostIdentity(finding)
-			return nil
-		}
+	if used != "" {
+		finding.Kind, finding.Reason = FoundMissing, "the log has files and no "+logFileName
+		l.lostIdentity(finding)
+		return nil
 	}
 	finding.Kind, finding.Reason = FoundPending, "the log was not created to the end"
 	l.note(finding)

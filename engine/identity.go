@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // This file is about who a log is: log.json.
@@ -109,18 +112,41 @@ func (e *Engine) twinOf(name, logID string) (string, error) {
 // logFileRemedy is what to do about a log.json that is lost.
 const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log"
 
-// checkNew refuses to take a log for a new one that has segments already.
+// checkNew refuses to take a log for a new one that has files already.
 func (e *Engine) checkNew(paths logLayout) error {
-	entries, err := e.opts.FS.ReadDir(paths.segments)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("list segments: %w", err)
+	dir, err := usedFolder(e.opts.FS, paths)
+	if err != nil || dir == "" {
+		return err
 	}
-	for _, entry := range entries {
-		if _, isSegment := parseSegmentName(entry.Name()); isSegment {
-			return fmt.Errorf("%w: %s is missing and %s holds segments; %s", ErrDamaged, paths.logFile(), paths.segments, logFileRemedy)
+	return fmt.Errorf("%w: %s is missing and %s holds files of the log; %s", ErrDamaged, paths.logFile(), dir, logFileRemedy)
+}
+
+// usedFolder is a folder of a log that holds what a log has only once it was
+// created, "" if none does.
+func usedFolder(fsys vfs.FS, paths logLayout) (string, error) {
+	for _, folder := range []struct {
+		dir     string
+		isOfLog func(name string) bool
+	}{
+		{paths.segments, func(name string) bool { _, ok := parseSegmentName(name); return ok }},
+		{paths.warm, func(name string) bool { _, ok := tier.ParseWarmName(name); return ok }},
+		{paths.manifest, isManifestFile},
+	} {
+		entries, err := fsys.ReadDir(folder.dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("list %s: %w", folder.dir, err)
+		}
+		if slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return folder.isOfLog(entry.Name()) }) {
+			return folder.dir, nil
 		}
 	}
-	return nil
+	return "", nil
+}
+
+func isManifestFile(name string) bool {
+	_, chunk := manifest.ParseChunkName(name)
+	_, snapshot := manifest.ParseSnapshotName(name)
+	return chunk || snapshot
 }
 
 // createIdentity makes the directories and the identity of a new log.

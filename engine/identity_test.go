@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -530,5 +531,40 @@ func TestDamageBetweenTwoLooksOfAReadOnlyLog(t *testing.T) {
 	}
 	if err := e.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A log all of whose segments have left the hot tier is no new one either.
+func TestALogWithoutSegmentFilesIsNotTakenForANewOne(t *testing.T) {
+	for name, lost := range map[string][]string{"log.json": nil, "log.json and the manifest": {manifestDirName}, "log.json and the warm files": {warmDirName}} {
+		t.Run(name, func(t *testing.T) {
+			r := newTieredRoot(t).stepped()
+			r.opts.Bucket = ""
+			r.open(t)
+			r.fill(t, 1, 30)
+			r.mustDo(t, 1, planner.Compress, planner.EvictHot)
+			paths := r.log.paths
+			r.close(t)
+			if err := os.Remove(paths.logFile()); err != nil {
+				t.Fatal(err)
+			}
+			for _, dir := range lost {
+				if err := os.RemoveAll(filepath.Join(paths.dir, dir)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report := checkPlace(t, r.dir, CheckOptions{}, r.dir)
+			if len(report.Logs[0].Damage) != 1 || report.Logs[0].Damage[0].Kind != FoundMissing {
+				t.Errorf("a check finds %v", report.Logs[0].Damage)
+			}
+			before := hashTree(t, paths.dir)
+			e := openOnDisk(t, r.dir, r.opts)
+			if _, err := e.OpenLog("orders", LogOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), logFileRemedy) {
+				t.Errorf("open: %v", err)
+			}
+			if hashTree(t, paths.dir) != before {
+				t.Error("the log was changed")
+			}
+		})
 	}
 }
