@@ -62,28 +62,60 @@ func (r *Reader) seekSeq(seq uint64) error {
 	return nil
 }
 
-// seekTime goes to the first segment whose maximum timestamp reaches t.
+// seekTime goes to the first segment whose maximum timestamp reaches t, or to lost
+// ones in front of it that may hold what is looked for.
 func (r *Reader) seekTime(ctx context.Context, t int64) error {
 	r.from = t
-	r.want = r.log.firstSeq()
 	last := r.log.watermark(r.opts.Level) // of records that the list below holds
-	for _, s := range *r.log.segments.Load() {
-		if s.lost != "" {
-			continue
-		}
-		if footer := s.seal.Load(); footer != nil && (footer.MaxTimestamp < t || footer.Count == 0) {
-			continue
-		}
-		r.want = s.baseSeq()
-		active := r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq == s.baseSeq() || f.MaxTimestamp < t })
-		err := r.pin(ctx, s, func(index *segment.Index) int64 { return index.SeekTime(t) }, active)
-		if err != nil || r.seg == nil {
-			return err
-		}
-		return r.takeSeqAt(ctx)
+	s := r.log.segmentAtTime(ctx, t)
+	if s == nil {
+		r.want = max(r.log.firstSeq(), last+1)
+		return nil
 	}
-	r.want = max(r.want, last+1)
-	return nil
+	r.want = s.baseSeq()
+	if s.lost != "" {
+		return nil // the walk meets it
+	}
+	active := r.log.activeFrame(s, func(f segment.Frame) bool { return f.FirstSeq == s.baseSeq() || f.MaxTimestamp < t })
+	err := r.pin(ctx, s, func(index *segment.Index) int64 { return index.SeekTime(t) }, active)
+	if err != nil || r.seg == nil {
+		return err
+	}
+	return r.takeSeqAt(ctx)
+}
+
+// segmentAtTime is the first segment that may hold a timestamp of t or more, nil if
+// none does. Of a lost one the segments around it tell, as far as clocks go on.
+func (l *Log) segmentAtTime(ctx context.Context, t int64) *segmentFile {
+	var lost *segmentFile // the first of those that are lost right in front
+	for _, s := range *l.segments.Load() {
+		footer := s.seal.Load()
+		switch {
+		case s.lost != "":
+			if lost == nil {
+				lost = s
+			}
+		case footer != nil && footer.Count == 0:
+		case footer != nil && footer.MaxTimestamp < t:
+			lost = nil
+		case lost != nil && !l.beginsBefore(ctx, s, t):
+			return lost
+		default:
+			return s
+		}
+	}
+	return lost
+}
+
+// beginsBefore reports whether the first record of a segment is known to be older
+// than t.
+func (l *Log) beginsBefore(ctx context.Context, s *segmentFile, t int64) bool {
+	if footer := s.seal.Load(); footer != nil {
+		return footer.FirstTimestamp < t
+	}
+	before := false
+	err := l.eachRecordBetween(ctx, s.baseSeq(), s.baseSeq(), Written, func(*DamageError) {}, func(rec Record) { before = rec.Timestamp < t })
+	return err == nil && before
 }
 
 // takeSeqAt makes the sequence of the record at the offset the wanted one.
