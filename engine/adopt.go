@@ -91,13 +91,11 @@ func (r *recovery) isShort() bool {
 	return false
 }
 
-// hasOther reports whether a segment has a good copy beside its warm one.
-func (r *recovery) hasOther(entry *manifest.Segment) bool {
-	good := entry.GoodCopies().Without(manifest.TierWarm)
-	if r.hotFile(entry.ID) == nil {
-		good = good.Without(manifest.TierHot)
-	}
-	return good != 0
+// hasHot reports whether a segment has a good hot file: a warm one that does not
+// count may go because of it. Nobody asks the bucket here whether its object is
+// there.
+func (r *recovery) hasHot(entry *manifest.Segment) bool {
+	return entry.GoodCopies().Has(manifest.TierHot) && r.hotFile(entry.ID) != nil
 }
 
 // adoptWarm looks into the warm files that the manifest does not count on.
@@ -106,7 +104,7 @@ func (r *recovery) adoptWarm() error {
 		name, _ := tier.ParseWarmName(file)
 		entry := r.log.journal.state().Segment(name.SegmentID)
 		if entry != nil && !entry.Incomplete() && entry.Sealed && filepath.Base(r.log.paths.warmFile(entry)) == file &&
-			(entry.Resident.Has(manifest.TierWarm) || r.incomplete == "" && r.hasOther(entry)) {
+			(entry.Resident.Has(manifest.TierWarm) || r.incomplete == "" && r.hasHot(entry)) {
 			continue
 		}
 		if err := r.adoptWarmFile(file, name); err != nil {

@@ -20,10 +20,8 @@ var errPinned = errors.New("engine: the segment is in use")
 // copy.
 func (l *Log) evictHot(ctx context.Context, id uint64) error {
 	s := l.segmentByID(id)
-	if good := trusted(s, l.entryOf(s)); !good.Has(manifest.TierWarm) && good.Has(manifest.TierCold) {
-		if err := l.checkCold(ctx, s); err != nil {
-			return fmt.Errorf("evict segment %d from hot: %w", id, err)
-		}
+	if err := l.checkOther(ctx, s); err != nil {
+		return fmt.Errorf("evict segment %d from hot: %w", id, err)
 	}
 	if !s.retireHot() {
 		return errPinned
@@ -39,6 +37,33 @@ func (l *Log) evictHot(ctx context.Context, id uint64) error {
 	l.engine.hot.giveBack(s.bytes.Swap(0))
 	l.engine.reserve.takeBack(l.engine.opts.Logger)
 	return nil
+}
+
+// checkOther makes sure that the copy is there because of which a hot file may go.
+func (l *Log) checkOther(ctx context.Context, s *segmentFile) error {
+	switch good := trusted(s, l.entryOf(s)); {
+	case good.Has(manifest.TierWarm):
+		return l.checkWarm(s)
+	case good.Has(manifest.TierCold):
+		return l.checkCold(ctx, s)
+	}
+	return nil // the manifest refuses it
+}
+
+// checkWarm makes sure that the warm file of a segment is still there. One that is
+// missing, or is another file, counts no more.
+func (l *Log) checkWarm(s *segmentFile) error {
+	entry := l.entryOf(s)
+	path := l.paths.warmFile(entry)
+	info, err := l.engine.opts.FS.Stat(path)
+	if err == nil && uint64(info.Size()) != entry.Warm.ObjectBytes {
+		err = fmt.Errorf("%w: it has %d bytes, it had %d when it was made", ErrDamaged, info.Size(), entry.Warm.ObjectBytes)
+	}
+	if err == nil {
+		return nil
+	}
+	l.noteBadCopy(s, manifest.TierWarm, err)
+	return fmt.Errorf("look for the warm file %s: %w", path, err)
 }
 
 // evictWarm drops the warm file of a segment that is verified to be cold.
