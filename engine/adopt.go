@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,9 @@ func (r *recovery) adoptWarm() error {
 // adoptWarmFile makes the manifest count on a warm file, or says why not.
 func (r *recovery) adoptWarmFile(file string, name tier.WarmName) error {
 	done, footer, damage, err := r.readWarm(filepath.Join(r.log.paths.warm, file), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // its owner evicted it, if this is a read-only log
+	}
 	if err != nil || footer == nil {
 		r.refuse(file, damage)
 		return err
@@ -149,11 +153,11 @@ func (r *recovery) adoptWarmFile(file string, name tier.WarmName) error {
 }
 
 // renameWarm gives a warm file the name that the manifest's seal asks for. It
-// returns "" if another file has it.
+// returns "" if another file has it, or if nothing may be written.
 func (r *recovery) renameWarm(file string, entry *manifest.Segment) (string, error) {
 	fsys, dir := r.log.engine.opts.FS, r.log.paths.warm
 	name := filepath.Base(r.log.paths.warmFile(entry))
-	if _, taken := r.warm[name]; taken {
+	if _, taken := r.warm[name]; taken || r.log.engine.readOnly {
 		return "", nil
 	}
 	if err := fsys.Rename(filepath.Join(dir, file), filepath.Join(dir, name)); err != nil {
@@ -242,7 +246,7 @@ func (r *recovery) adoptSegment(f *segment.Footer, sealedNs int64, arrival []man
 	if len(records) == 0 {
 		return "", nil
 	}
-	err = r.log.journal.record(records...)
+	err = r.record(records...)
 	var contradiction *manifest.ContradictionError
 	if errors.As(err, &contradiction) {
 		return contradiction.Error(), nil
@@ -264,7 +268,7 @@ func (r *recovery) countHot() error {
 		if !entry.Resident.Has(source) {
 			source = manifest.TierCold
 		}
-		err := r.log.journal.record(
+		err := r.record(
 			manifest.Record{SegmentID: entry.ID, Payload: &manifest.HydrationStarted{Source: source, Target: manifest.TierHot}},
 			manifest.Record{SegmentID: entry.ID, Payload: &manifest.HydrationDone{ResidentBytes: uint64(s.bytes.Load())}},
 		)

@@ -21,14 +21,16 @@ const seqNamedMax = 1 << 62
 func (r *recovery) adoptObjects() error {
 	l := r.log
 	if l.folder == nil {
-		if l.engine.root.Bucket != "" {
-			r.report.BucketUnread = fmt.Errorf("%w: the root was used with the bucket %s and is opened without it", ErrUnsupported, l.engine.root.Bucket)
-		}
+		r.report.BucketUnread = r.whyWithoutBucket()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(l.moving, l.engine.opts.bucketPatience)
 	defer cancel()
-	objects, err := l.listGenerations(ctx)
+	var objects []listedObject
+	err := r.askBucket(ctx)
+	if err == nil {
+		objects, err = l.listGenerations(ctx)
+	}
 	if err == nil {
 		objects = r.unknownObjects(objects)
 		err = l.readFooters(ctx, objects)
@@ -43,6 +45,35 @@ func (r *recovery) adoptObjects() error {
 		}
 	}
 	return nil
+}
+
+// whyWithoutBucket is why no bucket is asked that may have objects of the log; nil
+// if none may.
+func (r *recovery) whyWithoutBucket() error {
+	e := r.log.engine
+	switch {
+	case e.bucketFailed != nil:
+		return e.bucketFailed
+	case e.root.Bucket != "":
+		return fmt.Errorf("%w: the root was used with the bucket %s and is opened without it", ErrUnsupported, e.root.Bucket)
+	case r.claimed:
+		return fmt.Errorf("%w: the log has claimed an epoch in a bucket and is opened without one", ErrUnsupported)
+	case e.readOnly:
+		return fmt.Errorf("%w: the root names no bucket", ErrUnsupported)
+	}
+	return nil
+}
+
+// askBucket makes sure that the bucket answers, where that is known to tell it,
+// and is the one that this root has used: an empty mount point holds nothing, and
+// says nothing about what is lost. A reader does not wait for long.
+func (r *recovery) askBucket(ctx context.Context) error {
+	if r.log.engine.readOnly {
+		patient, cancel := context.WithTimeout(ctx, bucketProbePatience)
+		defer cancel()
+		ctx = patient
+	}
+	return r.log.checkOwnBucket(ctx, r.claims)
 }
 
 // unknownObjects are the objects that the manifest says too little of. What all of

@@ -38,11 +38,13 @@ type Engine struct {
 
 	// bucket is the cold tier, nil if there is none. token tells this owner's
 	// claims there from any other's.
-	bucket      *bucket.Bucket
-	token       string
-	objects     *objectCache
-	coordinator *coordinator
-	budgets     planner.Budgets
+	bucket *bucket.Bucket
+	token  string
+	// bucketFailed is why a read-only engine is without the bucket that it was told.
+	bucketFailed error
+	objects      *objectCache
+	coordinator  *coordinator
+	budgets      planner.Budgets
 
 	// lifecycle serialises opening and closing, which do I/O.
 	lifecycle sync.Mutex
@@ -206,6 +208,7 @@ func openReadOnly(dir string, opts Options) (*Engine, error) {
 	e := newEngine(dir, opts)
 	e.readOnly, e.root = true, root
 	if err := e.openBucket(); err != nil {
+		e.bucketFailed = fmt.Errorf("open bucket %s: %w", e.bucketURL(), err)
 		opts.Logger.Warn("bucket_not_opened", "group", "aof2.tier2", "bucket", opts.Bucket, "error", err) // what is local can be read
 	}
 	return e, nil

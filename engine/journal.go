@@ -17,8 +17,10 @@ import (
 type journal struct {
 	log *Log
 
-	// published is what the durable records say. A read-only log loads it.
+	// published is what the durable records say. A read-only log loads it, and adds
+	// what it assumed.
 	published atomic.Pointer[manifest.State]
+	assumed   atomic.Pointer[assumption]
 
 	// writing serialises the writer and its I/O, and guards nothing else.
 	writing struct {
@@ -58,7 +60,7 @@ func (j *journal) open() (*manifest.Recovery, error) {
 }
 
 // load reads the manifest without writing, for a read-only log. A log that has
-// none yet has an empty one.
+// none yet has an empty one. What was assumed beside the same manifest is added.
 func (j *journal) load() (*manifest.Recovery, error) {
 	state, found, err := manifest.Load(j.log.engine.opts.FS, j.log.paths.manifest, j.log.id)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,6 +68,9 @@ func (j *journal) load() (*manifest.Recovery, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if assumed := j.assumed.Load(); assumed != nil && assumed.beside == markOf(found) {
+		state = assumed.addTo(state)
 	}
 	j.published.Store(state)
 	return found, nil

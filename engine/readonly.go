@@ -20,9 +20,27 @@ func (l *Log) refresh() error {
 	if l.engine.bucketOnly {
 		return l.refreshFromBucket(l.moving)
 	}
-	now, err := l.survey()
+	now, list, err := l.lookAround(evidence{})
 	if err != nil {
 		return err
+	}
+	if lacking := now.lacks(l, list); lacking != (evidence{}) {
+		if now, list, err = l.lookAround(lacking); err != nil {
+			return err
+		}
+	}
+	l.publishList(list)
+	l.publishFindings(list, now)
+	l.publishCold()
+	return nil
+}
+
+// lookAround finds the segments and looks at those that may have changed. lacking
+// is what speaks for lost records of the manifest.
+func (l *Log) lookAround(lacking evidence) (*survey, []*segmentFile, error) {
+	now, err := l.survey(lacking)
+	if err != nil {
+		return nil, nil, err
 	}
 	known := l.segmentsByID()
 	list := make([]*segmentFile, 0, len(now.names))
@@ -36,16 +54,12 @@ func (l *Log) refresh() error {
 			s = l.lostFileOf(entry, s, next)
 		} else if s == nil || s.lost == lostFile || !s.ended() {
 			if s, err = l.lookAgain(s, name, next); err != nil {
-				return fmt.Errorf("read segment %d: %w", name.id, err)
+				return nil, nil, fmt.Errorf("read segment %d: %w", name.id, err)
 			}
 		}
 		list = append(list, s)
 	}
-	list = l.withFront(l.withRemote(list), now)
-	l.publishList(list)
-	l.publishFindings(list, now)
-	l.publishCold()
-	return nil
+	return now, l.withUnread(l.withRemote(list), now), nil
 }
 
 func (l *Log) segmentsByID() map[uint64]*segmentFile {

@@ -94,13 +94,7 @@ func entryFooter(logID uint64, entry *manifest.Segment) *segment.Footer {
 
 // adopt notes a file in the manifest that continues the log, or puts it aside.
 func (r *recovery) adopt(found *foundSegment) (*foundSegment, error) {
-	records := []manifest.Record{openedRecord(found.file.header)}
-	if entry := found.entry; entry != nil && !entry.Sealed && entry.Resident == 0 && found.footer != nil {
-		// Of a segment of which only a later step is known nothing says that it is
-		// hot: a seal that comes first does.
-		records = []manifest.Record{sealedRecord(found.footer), records[0]}
-	}
-	err := r.log.journal.record(records...)
+	err := r.record(recordsOfFile(found)...)
 	var contradiction *manifest.ContradictionError
 	if errors.As(err, &contradiction) {
 		return nil, r.quarantineFile(found.name, contradiction.Error())
@@ -112,6 +106,18 @@ func (r *recovery) adopt(found *foundSegment) (*foundSegment, error) {
 	r.unrecorded = r.unrecorded || found.footer != nil
 	found.entry = r.log.journal.state().Segment(found.name.id)
 	return found, nil
+}
+
+// recordsOfFile are what the manifest should have of a segment file that it does
+// not know.
+func recordsOfFile(found *foundSegment) []manifest.Record {
+	opened := openedRecord(found.file.header)
+	if entry := found.entry; entry != nil && !entry.Sealed && entry.Resident == 0 && found.footer != nil {
+		// Of a segment of which only a later step is known nothing says that it is
+		// hot: a seal that comes first does.
+		return []manifest.Record{sealedRecord(found.footer), opened}
+	}
+	return []manifest.Record{opened}
 }
 
 // addAbsent adds the segments that the manifest has and no segment file holds:

@@ -104,24 +104,32 @@ func (r *recovery) listWarm() (map[string]int64, error) {
 		return nil, err
 	}
 	entries, err := fsys.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list warm files: %w", err)
 	}
-	warm := make(map[string]int64)
 	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), temporarySuffix) {
-			if err := r.log.unlink(filepath.Join(dir, entry.Name()), dir); err != nil {
-				return nil, fmt.Errorf("sweep %s: %w", entry.Name(), err)
-			}
+		if !strings.HasSuffix(entry.Name(), temporarySuffix) {
 			continue
 		}
+		if err := r.log.unlink(filepath.Join(dir, entry.Name()), dir); err != nil {
+			return nil, fmt.Errorf("sweep %s: %w", entry.Name(), err)
+		}
+	}
+	return r.warmLengths(entries)
+}
+
+// warmLengths returns the lengths of the warm files in a directory by name.
+func (r *recovery) warmLengths(entries []fs.DirEntry) (map[string]int64, error) {
+	fsys, dir := r.log.engine.opts.FS, r.log.paths.warm
+	warm := make(map[string]int64)
+	for _, entry := range entries {
 		if _, ok := tier.ParseWarmName(entry.Name()); !ok {
 			continue
 		}
 		info, err := fsys.Stat(filepath.Join(dir, entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // evicted since the list, while a read-only log looks
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list warm files: %w", err)
 		}

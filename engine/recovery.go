@@ -20,6 +20,8 @@ type recovery struct {
 	log    *Log
 	report *RecoveryReport
 	found  []*foundSegment
+	// record keeps what is found: in the manifest, or, for a read-only log, in memory.
+	record func(...manifest.Record) error
 
 	claims  claimFile
 	claimed bool // this root may have put something into the bucket
@@ -63,7 +65,7 @@ func (f *foundSegment) sealedBefore() bool {
 
 // recover opens the log for writing.
 func (l *Log) recover() error {
-	r := &recovery{log: l, report: &l.recovery, refused: make(map[string]string)}
+	r := &recovery{log: l, report: &l.recovery, record: l.journal.record, refused: make(map[string]string)}
 	if err := r.recoverSegments(); err != nil {
 		return errors.Join(err, r.letGo())
 	}

@@ -32,10 +32,12 @@ type RecoveryReport struct {
 	// or do not open. They stay where they are.
 	NotAdopted []QuarantineReport
 	// BucketUnread is why the bucket was not looked at although records of the
-	// manifest are missing; nil otherwise. The next open looks again.
+	// manifest are missing; nil otherwise. The next open looks again, and so does a
+	// later refresh of a read-only log.
 	BucketUnread error
 	// Incomplete is why the manifest of a read-only log may lack records, "" if
-	// nothing speaks for it: segments that only it knew of are not in the log.
+	// nothing speaks for it. What they said was looked for in warm files and, unless
+	// BucketUnread says why not, in the bucket.
 	Incomplete string
 	// Contradicting lists segment files that a read-only log leaves out: they
 	// contradict their name or the manifest. They stay where they are.

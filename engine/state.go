@@ -32,7 +32,8 @@ type State struct {
 	// Refusing says that appends are refused now, for want of room.
 	Refusing bool
 	// AppendStop is why nothing is appended until the log is opened again, or nil.
-	// It matches ErrNextSeqUnknown.
+	// It matches ErrNextSeqUnknown. Of a read-only log it says that records may
+	// follow the last one that is read.
 	AppendStop error
 	// UploadsStopped is why nothing of the log goes to the bucket any more, or
 	// nil. It matches ErrUploadsStopped.

@@ -27,16 +27,29 @@ func Load(fsys vfs.FS, dir string, logID uint64) (*State, *Recovery, error) {
 		r := &replay{fsys: fsys, dir: dir, logID: logID, provenOnly: true}
 		err := r.run()
 		moved := errors.Is(err, fs.ErrNotExist) && len(r.listing.chunks)+len(r.listing.snapshots) > 0
-		damaged := err == nil && len(r.recovery.Damage) > 0
+		damaged := err == nil && (len(r.recovery.Damage) > 0 || r.endsSealed())
 		if moved && try < loadTries || damaged && try == 1 {
 			continue // what a Writer at work explains is gone when it is read again
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("load manifest %s: %w", dir, err)
 		}
-		r.recovery.Cut = r.tornTail()
+		r.recovery.Cut, r.recovery.SealedEnd, r.recovery.NextOrdinal = r.tornTail(), r.endsSealed(), r.nextOrdinal()
 		return r.state.publish(), r.recovery, nil
 	}
+}
+
+// endsSealed reports whether the last chunk was sealed and none follows.
+func (r *replay) endsSealed() bool {
+	return r.last != nil && r.last.headerErr == nil && r.last.header.Sealed()
+}
+
+// nextOrdinal follows the last record that verifies.
+func (r *replay) nextOrdinal() uint64 {
+	if r.last == nil {
+		return r.state.nextOrdinal
+	}
+	return max(r.state.nextOrdinal, r.last.next)
 }
 
 // tornTail describes the torn tail that replay found; nil: none.

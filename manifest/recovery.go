@@ -29,8 +29,12 @@ type Recovery struct {
 	// on.
 	Continued bool
 	// SealedEnd says that the last chunk was sealed already: a crash came between
-	// two chunks, or the one that followed is lost.
+	// two chunks, or the one that followed is lost. To a read-only load it may also
+	// be a Writer at work that is about to follow it.
 	SealedEnd bool
+	// NextOrdinal follows the last record that verifies, also where a read-only
+	// load left that out because nothing proves it durable.
+	NextOrdinal uint64
 	// Swept are temporary files that were removed.
 	Swept []string
 	// UnknownFiles have names that this package does not give; they were left

@@ -75,6 +75,7 @@ func (a *app) read(ctx context.Context, name string, s *selection, follow bool,
 	err = errors.Join(err, out.Flush(), reader.Close())
 	if err == nil && !follow && !p.complete() && !p.pastEnd() {
 		a.sayUnproven(log.State())
+		err = endUnknown(log.State())
 	}
 	if err == nil && skipped > 0 {
 		return &skippedError{ranges: skipped}
@@ -88,13 +89,25 @@ func (a *app) sayLeftOut(state engine.State) {
 		fmt.Fprintf(a.env.Stderr, "left out: %s: %s\n", left.Path, left.Reason)
 	}
 	if why := state.Recovery.Incomplete; why != "" {
-		fmt.Fprintf(a.env.Stderr, "log %s: %s: segments that only it knew of are not read; %s\n", state.Name, why, howToComplete)
+		where := "files and the bucket were searched for what it said"
+		if unread := state.Recovery.BucketUnread; unread != nil {
+			where = fmt.Sprintf("files were searched for what it said, and the bucket could not be asked: %v", unread)
+		}
+		fmt.Fprintf(a.env.Stderr, "log %s: %s: %s; %s\n", state.Name, why, where, howToComplete)
 	}
+}
+
+// endUnknown says that the log may go on behind what was printed.
+func endUnknown(state engine.State) error {
+	if state.AppendStop == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: records behind sequence %d: %w; %s", engine.ErrDamaged, state.Watermarks.Durable, state.AppendStop, howToComplete)
 }
 
 // howToComplete is what to do about a manifest that lost records: opening the root
 // looks at every copy and records what it finds.
-const howToComplete = "open the root with serve --bucket URL, which finds them again, or read from the bucket with --root URL"
+const howToComplete = "serve --bucket URL mends the root; read --root URL reads what the bucket has"
 
 // sayUnproven says that there are records which cannot be printed yet.
 func (a *app) sayUnproven(state engine.State) {

@@ -32,8 +32,9 @@ reading goes on where it was.
 
 Damage ends the reading with exit code 5 and names the sequences concerned,
 unless --skip-damaged is given: then the exit code is still 5, after everything that
-can be read. Sequences that only a lost manifest knew of are damage too: serve with
---bucket finds them again.`,
+can be read. What a lost manifest knew of is looked for in the bucket that the root
+was used with; what is not found, or may be there while the bucket does not answer,
+is damage too.`,
 		Example: `  aof-nats read ORDERS -s nats://127.0.0.1:4222 --from-time 15m
   aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
   aof-nats read QUAKES --root ./root --subject 'quakes.us.*' --format ndjson | jq .
