@@ -248,7 +248,7 @@ func (r *recovery) settle(i int, contents []byte, scan segment.ScanResult, known
 	if last && scan.Closed && sealable {
 		return r.continueSegment(s, contents, scan)
 	}
-	if err := r.quarantineCut(s, contents, scan); err != nil {
+	if err := r.quarantineCut(s, contents, scan, known); err != nil {
 		return err
 	}
 	return r.endSegment(s, contents, scan, last)

@@ -12,7 +12,8 @@ import (
 
 // RecoveryReport says what opening a log found and did.
 type RecoveryReport struct {
-	// Cut lists the tails that were never acknowledged and were cut.
+	// Cut lists the tails of which nothing proves that they were acknowledged, and
+	// which were cut.
 	Cut []CutReport
 	// Damaged lists the ranges of acknowledged bytes that do not verify.
 	Damaged []*DamageError
@@ -87,7 +88,7 @@ type quarantineReason struct {
 // quarantineCut keeps the bytes behind a cut and then makes them zeros on the
 // disk: the seal mark that is written there next must not mix with what is left
 // of a torn record, or a crash in the middle of it would look like damage.
-func (r *recovery) quarantineCut(s *segmentFile, contents []byte, scan segment.ScanResult) error {
+func (r *recovery) quarantineCut(s *segmentFile, contents []byte, scan segment.ScanResult, known segment.Known) error {
 	if scan.Cut == nil {
 		return nil
 	}
@@ -98,7 +99,7 @@ func (r *recovery) quarantineCut(s *segmentFile, contents []byte, scan segment.S
 		return fmt.Errorf("quarantine cut bytes: %w", err)
 	}
 	reason := quarantineReason{
-		Reason: "torn tail: these bytes were written and never acknowledged as durable", Segment: s.id(),
+		Reason: whyCut(scan.Cut, known, int64(len(contents))), Segment: s.id(),
 		Offset: scan.Cut.Offset, Bytes: end - scan.Cut.Offset, AtomicBatch: scan.Cut.Batch, Time: l.engine.opts.Now().UTC(),
 	}
 	if err := writeJSON(s.fs, stem+".reason.json", reason); err != nil {
@@ -116,4 +117,19 @@ func (r *recovery) quarantineCut(s *segmentFile, contents []byte, scan segment.S
 		return fmt.Errorf("sync cleared bytes: %w", err)
 	}
 	return nil
+}
+
+// whyCut says what is known of bytes that are cut: a write that never ended and
+// damage in the last batch may look alike.
+func whyCut(cut *segment.Cut, known segment.Known, fileBytes int64) string {
+	const unproven = "nothing that is left proves that they were acknowledged"
+	switch {
+	case known.Complete:
+		return fmt.Sprintf("these bytes lie behind sequence %d, with which the segment ends: they were never part of the log", known.LastSeq)
+	case cut.Offset+segment.SealBytesMax(cut.Offset) > fileBytes:
+		return "torn tail, or what is left of records: the file is shorter than it was made, and " + unproven
+	case cut.Batch:
+		return "the rest of the atomic batch of these records is missing: " + unproven
+	}
+	return "torn tail: a part of these bytes is zero, as a write leaves it that did not end, and " + unproven
 }

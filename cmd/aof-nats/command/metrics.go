@@ -51,7 +51,7 @@ var (
 	metricBucketOut = describe("aof_bucket_sent_bytes_total", "Bytes of objects sent to the bucket.")
 	metricBucketIn  = describe("aof_bucket_received_bytes_total", "Bytes of objects received from the bucket.")
 	metricOutage    = describe("aof_bucket_outage_seconds", "How long the bucket has been taking no uploads; 0: it does.")
-	metricCut       = describe("aof_recovery_cut_tails", "Tails that were never acknowledged and were cut when the log was opened.", "log")
+	metricCut       = describe("aof_recovery_cut_tails", "Tails that were cut when the log was opened, because nothing proves that they were acknowledged.", "log")
 	metricDamaged   = describe("aof_recovery_damaged_ranges", "Ranges of acknowledged bytes that did not verify when the log was opened.", "log")
 	metricRewritten = describe("aof_recovery_rewritten_bytes", "Bytes that opening the log wrote and synced again.", "log")
 	metricsOfEngine = []*prometheus.Desc{

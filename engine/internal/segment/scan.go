@@ -97,8 +97,8 @@ func (r *ScanResult) Damaged() bool {
 }
 
 // Scan judges the bytes of a segment file: which records are part of the log,
-// which ranges are damaged, and what is torn or was never acknowledged and is
-// cut. b is the whole file; h its header (which may be rebuilt: the first
+// which ranges are damaged, and what is torn, or not proved to be acknowledged, and
+// is cut. b is the whole file; h its header (which may be rebuilt: the first
 // HeaderBytes of b are not read). It is a pure function, never fails and keeps
 // nothing of b; its memory grows with the number of damaged ranges alone.
 func Scan(b []byte, h Header, known Known) ScanResult {
