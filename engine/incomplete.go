@@ -93,18 +93,13 @@ func (r *recovery) judgeManifest(names []segmentName) error {
 	return err
 }
 
-// followSealedEnd lets a record follow the chunk that opening the manifest sealed,
-// if none does: a log that is killed twice must not look like one that has lost its
-// last chunk. That is why it comes before anything that takes long, and behind what
-// is remembered of records that are missing. The owner says what was said of it
-// before, which changes nothing.
+// followSealedEnd lets a chunk follow the last one of a manifest that has lost what
+// followed it, now that this is remembered: it would hide that a chunk is missing.
 func (r *recovery) followSealedEnd() error {
-	state := r.log.journal.state()
-	if r.report.Manifest.Continued || state.NextOrdinal() == 1 {
+	if !r.report.Manifest.SealedEnd {
 		return nil
 	}
-	log := state.Log()
-	err := r.log.journal.record(manifest.Record{Payload: &manifest.OwnerChanged{Epoch: log.Epoch, Owner: log.Owner}})
+	err := r.log.journal.follow()
 	if isNoSpace(err) {
 		return nil // it comes with the next record
 	}

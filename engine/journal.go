@@ -95,6 +95,13 @@ func (j *journal) record(records ...manifest.Record) error {
 	return nil
 }
 
+// follow begins a chunk behind the last one.
+func (j *journal) follow() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.writing.writer.Follow()
+}
+
 // commit syncs what was appended, on a full disk with the room of the reserve.
 func (j *journal) commit() error {
 	err := j.writing.writer.Commit()

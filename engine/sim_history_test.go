@@ -241,6 +241,9 @@ func (h *history) noteRecovery(report *RecoveryReport) {
 	if err := report.Manifest.Err(); err != nil && !h.model.corrupted {
 		h.violate("the manifest is damaged: %v", err)
 	}
+	if report.Manifest.SealedEnd && !h.model.corrupted {
+		h.violate("the manifest looks as if it had lost its last chunk")
+	}
 	if h.log.hasTail() {
 		h.hit("continued after a clean close")
 	}
@@ -337,9 +340,14 @@ func (h *history) noteMoveCrash(op vfs.Operation) {
 func (h *history) noteManifestCrash(op vfs.Operation) {
 	if _, isChunk := manifest.ParseChunkName(filepath.Base(op.Path)); !isChunk {
 		h.hit("crash in manifest: next chunk")
+		if !h.opened {
+			h.hit("crash in manifest: recovery, next chunk")
+		}
 		return
 	}
 	switch {
+	case !h.opened && op.Kind == vfs.OpWrite && op.Offset == 0:
+		h.hit("crash in manifest: recovery, seal of a chunk that is followed")
 	case !h.opened:
 		h.hit("crash in manifest: recovery")
 	case h.inSeal:

@@ -25,6 +25,8 @@ type chunkFile struct {
 
 func (c *chunkFile) room() int64 { return int64(c.header.AllocatedBytes) - c.written }
 
+func (c *chunkFile) isEmpty() bool { return c.written == chunkHeaderBytes }
+
 // Commit writes what was appended and syncs it, once if it fits in the chunk.
 // After nil it is durable and in State. If the disk has no room for a new chunk
 // the error matches ENOSPC or EDQUOT and nothing is lost: free some space and call Commit
@@ -68,11 +70,6 @@ func (w *Writer) makeRoom(length int) error {
 	}
 	if err := w.prepare(length); err != nil {
 		return err
-	}
-	if w.current != nil {
-		if err := w.sealCurrent(); err != nil {
-			return err
-		}
 	}
 	return w.activate()
 }

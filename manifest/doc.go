@@ -12,12 +12,14 @@
 // keeps other processes out. Append buffers, Commit writes and syncs, and what a
 // commit made durable is in State. Records lie in chunks: files of fixed size
 // that are made before they are needed, so that a full disk does not stop the
-// manifest. A chunk gets its name after the chunk before it is sealed, synced to
-// the last record; so everything in a chunk that is not the last was durable.
+// manifest. A chunk gets its name after the chunk before it is synced to its last
+// record, and its first record after that one is sealed; so everything in a chunk
+// that is not the last was durable, and a last one that is sealed has lost what
+// followed it.
 //
-// Opening never appends behind bytes that it had to cut: the chunk is sealed at
-// the cut and a new one follows. Only behind a pair of LogClosed records, with
-// nothing but zeros after it, is a chunk continued.
+// Opening never appends behind bytes that it had to cut: a new chunk follows and the
+// old one is sealed at the cut. Only behind a pair of LogClosed records, with
+// nothing but zeros after it, is a chunk continued; or if it has no record yet.
 //
 // A failed write or sync poisons the Writer. Damage is never skipped silently
 // and never deleted: see [Recovery].

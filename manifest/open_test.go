@@ -373,3 +373,49 @@ func TestOpenOnTheOperatingSystem(t *testing.T) {
 	}
 	must(t, Inspect(nil, dir, func(e Entry) error { return e.Err }))
 }
+
+// However far an open comes before the process is killed or the power goes, the next
+// one finds all records, and no sign of a chunk that is lost.
+func TestAKillAtAnyPointOfAnOpenIsNoLossToTheNext(t *testing.T) {
+	for _, powerCut := range []bool{false, true} {
+		for crashAt := 1; ; crashAt++ {
+			disk := vfs.NewMem(uint64(crashAt))
+			w := openWriter(t, disk)
+			appendAndCommit(t, w, opened(1), sealed(1))
+			disk.PowerCut()
+			disk.CrashAt(crashAt)
+			crashed := openIsCutOff(t, disk)
+			disk.CrashAt(0)
+			if powerCut {
+				disk.PowerCut()
+			} else {
+				disk.ProcessCrash()
+			}
+			for range 2 {
+				w = openWriter(t, disk)
+				if r := w.Recovery(); r.SealedEnd || r.Err() != nil || w.NextOrdinal() != 3 {
+					t.Fatalf("killed at operation %d, power cut %v: next %d, %+v", crashAt, powerCut, w.NextOrdinal(), r)
+				}
+				disk.ProcessCrash()
+			}
+			if !crashed {
+				break
+			}
+		}
+	}
+}
+
+// openIsCutOff opens a manifest on a disk that is about to fail, and reports whether
+// it did.
+func openIsCutOff(t *testing.T, disk *vfs.Mem) (crashed bool) {
+	t.Helper()
+	defer func() {
+		if cause := recover(); cause != nil {
+			if _, crashed = cause.(vfs.Crashed); !crashed {
+				panic(cause)
+			}
+		}
+	}()
+	openWriter(t, disk)
+	return false
+}

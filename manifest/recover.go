@@ -5,14 +5,15 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-
-	"github.com/aof-nats/aof-nats/internal/vfs"
+	"slices"
+	"syscall"
 )
 
 // recoverEnd puts the last chunk into a state that later crashes cannot change,
-// and leaves the Writer behind it: either the chunk is continued, or it is sealed
-// where its good records end.
+// and leaves the Writer behind it: either the chunk is continued, or another one
+// follows it and it is sealed where its good records end.
 func (w *Writer) recoverEnd(r *replay) error {
 	w.lastIndex = r.listing.chunkIndexMax(r.snapshot)
 	if r.snapshot != nil {
@@ -21,30 +22,73 @@ func (w *Writer) recoverEnd(r *replay) error {
 	if r.last == nil || r.last.index != w.lastIndex {
 		return nil
 	}
-	file, err := w.fsys.OpenReadWrite(r.last.path)
-	if err != nil {
-		return fmt.Errorf("open last chunk: %w", err)
+	if before := r.previous; r.last.isEmpty() && before != nil && before.index+1 == r.last.index && !before.isSealed() {
+		if err := w.endChunk(before); err != nil { // a crash came when it had just been followed
+			return err
+		}
+		if err := w.sealEnded(); err != nil {
+			return fmt.Errorf("seal chunk: %w", err)
+		}
 	}
-	chunk := newChunkFile(file, r.last)
-	if r.last.clean && r.last.headerErr == nil {
-		err = w.continueChunk(chunk, r.last)
-	} else {
-		err = w.endChunk(chunk, r)
+	switch {
+	case r.last.headerErr == nil && (r.last.clean || r.last.isEmpty()):
+		return w.continueChunk(r.last)
+	case r.last.isSealed():
+		return w.sealAgain(r.last)
 	}
-	if w.current == nil {
-		err = firstError(err, file.Close())
+	if err := w.endChunk(r.last); err != nil {
+		return err
+	}
+	err := w.begin()
+	if errors.Is(err, syscall.ENOSPC) && w.failure == nil {
+		return w.awaitRoom(r.last)
 	}
 	return err
 }
 
-// newChunkFile is a chunk file as it was scanned.
-func newChunkFile(file vfs.File, s *scannedChunk) *chunkFile {
+// awaitRoom leaves the last chunk unsealed, because the disk has no room for one to
+// follow it: the next commit that finds some does the rest. Its torn tail is in
+// quarantine and becomes zeros, so that no reader takes it for one. A chunk with
+// damage is sealed, as zeros might change what is proven of it: it is known to lack
+// records, whether it looks as if one had followed it or not.
+func (w *Writer) awaitRoom(s *scannedChunk) error {
+	damaged := slices.ContainsFunc(s.items, func(item scanItem) bool { return item.cause != nil })
+	if s.headerErr != nil || damaged {
+		return w.sealEnded()
+	}
+	if s.cutEnd == 0 {
+		return nil
+	}
+	c := w.ended
+	if err := writeAll(c.file, make([]byte, int64(s.cutEnd)-c.written), c.written); err != nil {
+		return fmt.Errorf("clear torn tail: %w", err)
+	}
+	if err := c.file.Sync(); err != nil {
+		return fmt.Errorf("sync cleared tail: %w", err)
+	}
+	return nil
+}
+
+// isSealed reports whether a header that verifies says that the chunk is sealed.
+func (s *scannedChunk) isSealed() bool { return s.headerErr == nil && s.header.Sealed() }
+
+// isEmpty reports whether there is nothing behind the header, and never was.
+func (s *scannedChunk) isEmpty() bool {
+	return s.headerErr == nil && !s.header.Sealed() && len(s.items) == 0 && s.cutEnd == 0 && s.end == chunkHeaderBytes
+}
+
+// openChunk is a chunk file as it was scanned.
+func (w *Writer) openChunk(s *scannedChunk) (*chunkFile, error) {
+	file, err := w.fsys.OpenReadWrite(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("open chunk: %w", err)
+	}
 	end := aligned(s.end)
 	return &chunkFile{
 		file: file, header: s.header, next: s.next,
 		written: int64(end), durable: int64(end),
 		crc64: chainValue(padded(s.image, end), end),
-	}
+	}, nil
 }
 
 func padded(image []byte, end int) []byte {
@@ -54,38 +98,47 @@ func padded(image []byte, end int) []byte {
 	return append(bytes.Clone(image), make([]byte, end-len(image))...)
 }
 
-// continueChunk goes on behind a clean close. The close marks themselves may be
-// in the page cache only.
-func (w *Writer) continueChunk(chunk *chunkFile, s *scannedChunk) error {
-	if err := w.rewrite(chunk, s); err != nil {
+// continueChunk goes on behind a clean close, or in a chunk without a record. The
+// close marks themselves may be in the page cache only.
+func (w *Writer) continueChunk(s *scannedChunk) error {
+	chunk, err := w.openChunk(s)
+	if err != nil {
 		return err
 	}
 	w.recovery.Continued = true
-	w.current = chunk
-	return nil
+	w.current = chunk // and closed with it
+	return w.rewrite(chunk, s)
 }
 
-// endChunk seals the last chunk: at its end, at the cut, or behind damage.
-func (w *Writer) endChunk(chunk *chunkFile, r *replay) error {
-	s := r.last
-	if s.headerErr == nil && s.header.Sealed() {
-		// Its records were synced before the header said so; the header itself
-		// may be in the page cache only.
-		w.recovery.SealedEnd = true
-		chunk.written = max(chunk.written, int64(chunkHeaderBytes+s.header.RecordBytes))
-		chunk.crc64 = s.header.RecordsCRC64
-		return w.finishSeal(chunk)
+// sealAgain leaves a last chunk that is sealed, whose successor is lost, as it is.
+// Its records were synced before the header said so; the header itself may be in
+// the page cache only.
+func (w *Writer) sealAgain(s *scannedChunk) error {
+	chunk, err := w.openChunk(s)
+	if err != nil {
+		return err
 	}
+	w.recovery.SealedEnd = true
+	chunk.written = max(chunk.written, int64(chunkHeaderBytes+s.header.RecordBytes))
+	chunk.crc64 = s.header.RecordsCRC64
+	w.lastIndex, w.lastEnd, w.lastCRC64 = s.index, chunk.written, chunk.crc64
+	return firstError(w.finishSeal(chunk), chunk.file.Close())
+}
+
+// endChunk ends a chunk: at its end, at the cut, or behind damage.
+func (w *Writer) endChunk(s *scannedChunk) error {
 	if err := w.quarantineEnd(s); err != nil {
 		return err
 	}
-	if err := w.rewrite(chunk, s); err != nil {
+	chunk, err := w.openChunk(s)
+	if err != nil {
 		return err
 	}
 	if s.headerErr != nil {
 		chunk.header = w.rebuiltHeader(s)
 	}
-	return w.seal(chunk)
+	w.end(chunk) // and closed with it
+	return w.rewrite(chunk, s)
 }
 
 // rewrite writes again, from the copy that was verified, what is not proven

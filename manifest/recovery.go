@@ -25,12 +25,13 @@ type Recovery struct {
 	// RewrittenBytes were read behind what was proven durable, and written and
 	// synced again.
 	RewrittenBytes int64
-	// Continued says that the last chunk ends with a clean close and is written
-	// on.
+	// Continued says that the last chunk ends with a clean close, or has no record
+	// yet, and is written on.
 	Continued bool
-	// SealedEnd says that the last chunk was sealed already: a crash came between
-	// two chunks, or the one that followed is lost. To a read-only load it may also
-	// be a Writer at work that is about to follow it.
+	// SealedEnd says that the last chunk is sealed: the one that followed is lost.
+	// (An older version followed it only with the next record: then it may never
+	// have been there. To a read-only load it may also be a Writer of one at work.)
+	// None follows it before Follow or the next commit.
 	SealedEnd bool
 	// NextOrdinal follows the last record that verifies, also where a read-only
 	// load left that out because nothing proves it durable.

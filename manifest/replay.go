@@ -31,6 +31,7 @@ type replay struct {
 	listing  listing
 	next     uint64 // ordinal that follows what was read
 	last     *scannedChunk
+	previous *scannedChunk // the one that was read before last
 }
 
 // loadedChunk is a chunk file in memory.
@@ -145,7 +146,7 @@ func (r *replay) replayChunk(chunk, next *loadedChunk) error {
 		r.findFirst(s)
 	}
 	r.gapBefore(s, s.first)
-	r.last = s
+	r.previous, r.last = r.last, s
 	r.recovery.Chunks++
 	if r.visit != nil {
 		r.visit(s)

@@ -3,12 +3,15 @@ package manifest
 // This file is the change from one chunk to the next. The order matters:
 //
 //  1. the last record of the old chunk is synced,
-//  2. its header says sealed, and is synced; then the file is cut to its length,
-//  3. the header of the new chunk is written to the prepared file and synced,
-//  4. the file gets its name, the directory is synced.
+//  2. the header of the new chunk is written to the prepared file and synced,
+//  3. the file gets its name, the directory is synced,
+//  4. the header of the old chunk says sealed, and is synced; then its file is cut
+//     to its length. Only then the new chunk gets records.
 //
-// So a chunk that has a successor is sealed and was durable to its last byte, and
-// a file that is cut short without being sealed was damaged.
+// So a chunk that has a successor was durable to its last byte, one whose successor
+// has records is sealed, and one that is sealed has a successor or lost it: a crash
+// never looks like a chunk that is gone. A file that is cut short without being
+// sealed was damaged.
 
 import (
 	"fmt"
@@ -22,18 +25,36 @@ type ChunkInfo struct {
 	Sealed bool
 }
 
-// Rotate commits and seals the chunk that is written, so that it can be uploaded.
-// The next commit begins a new one. Without records in it nothing happens.
-// Errors are those of Commit.
+// Rotate commits, begins a new chunk and seals the one that was written, so that it
+// can be uploaded. Without records in it nothing happens. Errors are those of
+// Commit.
 func (w *Writer) Rotate() error {
 	if err := w.Commit(); err != nil {
 		return err
 	}
-	if w.current == nil {
+	if w.current == nil || w.current.isEmpty() {
 		return nil
 	}
-	if err := w.sealCurrent(); err != nil {
-		return fmt.Errorf("rotate manifest: %w", err)
+	return w.begin()
+}
+
+// Follow makes sure that there is a chunk to write to, behind what was found when
+// the manifest was opened. Errors are those of Commit.
+func (w *Writer) Follow() error {
+	if err := w.usable(); err != nil || w.current != nil {
+		return err
+	}
+	return w.begin()
+}
+
+// begin begins a new chunk.
+func (w *Writer) begin() error {
+	err := w.prepare(0)
+	if err == nil {
+		err = w.activate()
+	}
+	if err != nil {
+		return fmt.Errorf("begin chunk of manifest: %w", err)
 	}
 	return nil
 }
@@ -56,16 +77,20 @@ func (w *Writer) Chunks() ([]ChunkInfo, error) {
 	return chunks, nil
 }
 
-func (w *Writer) sealCurrent() error {
-	if err := w.seal(w.current); err != nil {
-		return w.poison("seal chunk", err)
+// end makes c the chunk that is sealed as soon as another one follows it.
+func (w *Writer) end(c *chunkFile) {
+	w.current, w.ended = nil, c
+	w.lastIndex, w.lastEnd, w.lastCRC64 = c.header.ChunkIndex, c.written, c.crc64
+}
+
+// sealEnded seals the chunk that has been followed, if one was.
+func (w *Writer) sealEnded() error {
+	c := w.ended
+	if c == nil {
+		return nil
 	}
-	file := w.current.file
-	w.current = nil
-	if err := file.Close(); err != nil {
-		return w.poison("close sealed chunk", err)
-	}
-	return nil
+	w.ended = nil
+	return firstError(w.seal(c), c.file.Close())
 }
 
 // seal writes the final header of a chunk whose records are durable.
@@ -89,13 +114,15 @@ func (w *Writer) finishSeal(c *chunkFile) error {
 	if err := c.file.Truncate(c.written); err != nil {
 		return fmt.Errorf("cut sealed chunk: %w", err)
 	}
-	w.lastIndex, w.lastEnd, w.lastCRC64 = c.header.ChunkIndex, c.written, c.crc64
 	return nil
 }
 
 // activate puts the prepared file to use for the record that is next in the
-// buffer.
+// buffer, and seals the chunk before it.
 func (w *Writer) activate() error {
+	if w.current != nil {
+		w.end(w.current)
+	}
 	size, err := w.prepared.Size()
 	if err != nil {
 		return w.poison("read size of next chunk", err)
@@ -117,6 +144,9 @@ func (w *Writer) activate() error {
 	w.prepared, w.current = nil, c
 	if err := w.fsys.SyncDir(w.dir); err != nil {
 		return w.poison("sync directory of next chunk", err)
+	}
+	if err := w.sealEnded(); err != nil {
+		return w.poison("seal chunk", err)
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ func (s *simulation) checkOpen() {
 	switch {
 	case w.Recovery().Err() != nil:
 		s.problem("damage reported without damage: %v", w.Recovery().Err())
+	case w.Recovery().SealedEnd:
+		s.problem("the last chunk is sealed, and nothing was lost")
 	case len(wrong) > 0:
 		s.problem("still wrong after the open: %v", wrong[0].Err)
 	case recovered < s.promised:
@@ -126,7 +128,8 @@ func (s *simulation) noteRecovery(r *Recovery) {
 	note(r.Cut != nil, "torn tail cut")
 	note(r.RewrittenBytes > 0, "unproven records written again")
 	note(r.RewrittenBytes > 0 && s.failed, "records of a failed sync written again")
-	note(r.Continued, "chunk continued after a clean close")
+	note(r.Continued && s.w.edit.log.Closed, "chunk continued after a clean close")
+	note(s.w.ended != nil, "no room to follow the last chunk of a crash")
 	note(r.Chunks > 1, "several chunks replayed")
 	note(r.SnapshotID > 0, "opened from a snapshot")
 	note(len(r.Swept) > 0, "temporary files swept")

@@ -154,6 +154,7 @@ func (s *simulation) round(final bool) (end string) {
 	s.opening = true
 	s.w = nil
 	s.loadReadOnly()
+	s.noteFollowed()
 	w, err := Open(s.disk, testDir, s.clock)
 	if err != nil {
 		return s.openFailed(err)
@@ -181,6 +182,18 @@ func (s *simulation) round(final bool) (end string) {
 		return "closed without a mark"
 	}
 	return "killed"
+}
+
+// noteFollowed notes a crash between a chunk that has its name and the seal of the
+// one before it.
+func (s *simulation) noteFollowed() {
+	found, err := list(s.disk, testDir)
+	if n := len(found.chunks); err == nil && n > 1 {
+		header, err := DecodeChunkHeader(s.disk.Live(chunkPath(testDir, found.chunks[n-2])))
+		if err == nil && !header.Sealed() {
+			s.meet("opened behind a chunk that is followed and not sealed")
+		}
+	}
 }
 
 func (s *simulation) openFailed(err error) string {
@@ -367,6 +380,9 @@ var situations = []string{
 	"crash at create, next chunk", "crash at allocate, next chunk",
 	"crash at write, snapshot", "crash at sync, snapshot", "crash at rename, snapshot", "crash at remove, chunk",
 	"crash at write, chunk, opening", "crash at sync, chunk, opening", "crash at truncate, chunk, opening",
+	"crash at create, next chunk, opening", "crash at allocate, next chunk, opening", "crash at write, next chunk, opening",
+	"crash at sync, next chunk, opening", "crash at rename, next chunk, opening",
+	"opened behind a chunk that is followed and not sealed", "no room to follow the last chunk of a crash",
 	"crash at sync-dir, directory, opening", "crash at write, quarantine, opening",
 	"damage planted: chunk", "damage planted: snapshot", "damage reported",
 	"undecidable: zeroed sector in the last commit", "read-only load leaves out the last commit",

@@ -67,8 +67,9 @@ type Writer struct {
 	lengths []int  // of the records in buffer
 
 	current  *chunkFile // nil: the next commit begins a chunk
+	ended    *chunkFile // is sealed when a chunk follows it; nil: none
 	prepared vfs.File   // the file of the next chunk; nil: none
-	// The last chunk that was sealed, or the place of the snapshot.
+	// The last chunk before current, or the place of the snapshot.
 	lastIndex uint64
 	lastEnd   int64
 	lastCRC64 uint64
@@ -86,7 +87,8 @@ type Writer struct {
 // Damage does not stop it: it is in Recovery, and what is good was replayed. It
 // fails with ErrNewerVersion, ErrWrongLog or ErrInvalidOptions before it changes
 // anything but temporary files, and with the error of the disk. On a full disk it
-// needs no space, unless bytes have to be quarantined.
+// needs no space, unless bytes have to be quarantined. A kill while it runs is no
+// other than one before it.
 //
 // When it returns nil, everything in State and the cut of everything else is
 // durable.
@@ -272,10 +274,12 @@ func (w *Writer) Close() error {
 func (w *Writer) release() error {
 	w.closed = true
 	var errs []error
-	if w.current != nil {
-		errs = append(errs, w.current.file.Close())
-		w.current = nil
+	for _, chunk := range []*chunkFile{w.current, w.ended} {
+		if chunk != nil {
+			errs = append(errs, chunk.file.Close())
+		}
 	}
+	w.current, w.ended = nil, nil
 	errs = append(errs, w.dropPrepared())
 	return errors.Join(errs...)
 }

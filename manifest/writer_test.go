@@ -290,7 +290,7 @@ func TestNewChunksCarryTheEpochAndTheChain(t *testing.T) {
 	appendAndCommit(t, w, custom(10))
 	must(t, w.Close())
 	var before ChunkHeader
-	for index, epoch := range map[uint64]uint64{1: 4, 2: 9, 3: 9} {
+	for index, epoch := range map[uint64]uint64{1: 4, 2: 4, 3: 9} {
 		h, err := DecodeChunkHeader(disk.Live(chunkPath(testDir, index)))
 		must(t, err)
 		if h.Epoch != epoch || h.ChunkIndex != index || h.LogID != testLogID || h.Sealed() != (index < 3) {
@@ -331,13 +331,13 @@ func TestPruneKeepsTheTwoNewestSnapshotsAndTheirChunks(t *testing.T) {
 	}
 	removed, err = w.Prune(func(Prunable) bool { return true })
 	must(t, err)
-	if len(removed) != 1 || filepath.Base(removed[0]) != ChunkName(2) {
+	if len(removed) != 2 || filepath.Base(removed[0]) != ChunkName(2) || filepath.Base(removed[1]) != ChunkName(3) {
 		t.Errorf("removed %v", removed)
 	}
 	report, err := Check(disk, testDir)
 	must(t, err)
 	must(t, report.Err())
-	if report.SnapshotsGood != 2 || report.SnapshotsCompared != 1 || report.Chunks != 3 {
+	if report.SnapshotsGood != 2 || report.SnapshotsCompared != 1 || report.Chunks != 2 {
 		t.Errorf("report is %+v", report)
 	}
 	if w.SinceSnapshot() != 1 {
