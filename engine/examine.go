@@ -15,26 +15,6 @@ import (
 // This file reads what segment files say of themselves, changing nothing:
 // recovery, read-only opens and checks start from it.
 
-// segmentNames lists the log's segment files in order of id.
-func (l *Log) segmentNames() ([]segmentName, error) {
-	names, err := l.segmentFiles()
-	if err != nil {
-		return nil, err
-	}
-	return names, checkOrder(names)
-}
-
-// checkOrder reports names that cannot all be those of one log's segments.
-func checkOrder(names []segmentName) error {
-	for i := 1; i < len(names); i++ {
-		if names[i].id == names[i-1].id || names[i].baseSeq < names[i-1].baseSeq {
-			return fmt.Errorf("%w: segment files %s and %s contradict each other; move one of them out of the directory",
-				ErrDamaged, names[i-1], names[i])
-		}
-	}
-	return nil
-}
-
 // segmentFiles lists what has the name of a segment file, in order of id.
 func (l *Log) segmentFiles() ([]segmentName, error) {
 	entries, err := l.engine.opts.FS.ReadDir(l.paths.segments)

@@ -316,26 +316,6 @@ func TestUnknownFilesAreLeftAloneAndLeftoversSwept(t *testing.T) {
 	}
 }
 
-func TestSegmentFilesThatContradictEachOtherAreAnError(t *testing.T) {
-	s := newSpecimen(t, true)
-	for _, name := range []segmentName{
-		{id: s.files[1].header.ID, baseSeq: s.files[1].firstSeq(), created: 5}, // the same segment twice
-		{id: 99, baseSeq: 3, created: 5},
-	} {
-		root := filepath.Join(t.TempDir(), "copy")
-		copyTree(t, s.root, root)
-		contents, err := os.ReadFile(s.path(root, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeText(t, newLogLayout(root, "orders").segment(name), string(contents))
-		_, err = openOnDisk(t, root, Options{}).OpenLog("orders", smallSegments())
-		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name.String()) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestReadOnlyEngineChangesNothingAndTakesNoAppends(t *testing.T) {
 	for _, closed := range []bool{true, false} {
 		s := newSpecimen(t, closed)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 
@@ -136,36 +135,12 @@ func (v *survey) takeFiles(l *Log, files []segmentName) error {
 		}
 		v.names = append(v.names, name)
 	}
-	return checkOrder(v.names)
-}
-
-// fileContradicts says why a segment file is not part of the log, "" if it is.
-func (l *Log) fileContradicts(name segmentName) (why string, err error) {
-	entry := l.journal.state().Segment(name.id)
-	opened := entry != nil && entry.Opened
-	if opened && entry.BaseSeq != name.baseSeq {
-		return fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq), nil
+	own, strays, err := l.partStrays(v.names)
+	for _, stray := range strays {
+		v.contradicting = append(v.contradicting, QuarantineReport{Segment: stray.name.id, Path: l.paths.segment(stray.name), Reason: stray.reason})
 	}
-	file, err := l.engine.opts.FS.Open(l.paths.segment(name))
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = joinClose(err, file.Close()) }()
-	ends, err := readFileEnds(file)
-	if err != nil {
-		return "", err
-	}
-	header, err := segment.DecodeHeader(ends.head)
-	own := header.LogID == l.id && header.ID == name.id && header.BaseSeq == name.baseSeq
-	switch {
-	case err != nil: // examine tells damage from a newer version
-		return "", nil
-	case opened && own && header.Salt != entry.Salt:
-		return "its salt is not the one that the manifest has", nil
-	case !opened && !own:
-		return fmt.Sprintf("its header is that of segment %d of log %016x with base sequence %d", header.ID, header.LogID, header.BaseSeq), nil
-	}
-	return "", nil
+	v.names = own
+	return err
 }
 
 // findAbsent returns the segments that the manifest has and no copy holds.

@@ -50,8 +50,6 @@ func (r *recovery) take(name segmentName) (*foundSegment, error) {
 		return nil, nil // damage may have taken the record of the copy that it was evicted for
 	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot) && r.hasWarm(entry):
 		return nil, r.log.unlink(r.log.paths.segment(name), r.log.paths.segments) // a crash came before its eviction did
-	case entry != nil && entry.Opened && entry.BaseSeq != name.baseSeq:
-		return nil, r.quarantineFile(name, fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq))
 	}
 	found, err := r.log.examine(name, entry)
 	if err != nil {

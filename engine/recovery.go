@@ -90,7 +90,7 @@ func (r *recovery) recoverSegments() error {
 	if err := r.settleDirectory(); err != nil {
 		return err
 	}
-	names, err := r.log.segmentNames()
+	names, err := r.log.segmentFiles()
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,9 @@ func (r *recovery) recoverSegments() error {
 		return err
 	}
 	if err := r.followSealedEnd(); err != nil {
+		return err
+	}
+	if names, err = r.putStraysAside(names); err != nil {
 		return err
 	}
 	if err := r.find(names); err != nil {
