@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/aof-nats/aof-nats/engine"
+	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
 func TestNothingAckedIsLostWhenTheServerRestarts(t *testing.T) {
@@ -172,6 +174,52 @@ func TestStopRefusesWhoeverStillWaitsWhenItsTimeIsUp(t *testing.T) {
 	expectRefused(t, p.next(t, "waiting"), 503, 20005)
 	if err := <-stopped; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What finds no room was acknowledged to nobody: whoever waits for it is refused, and
+// all the rest is closed as if it had not been there.
+func TestStopRefusesWhoeverWaitsForRoom(t *testing.T) {
+	disk, dir := vfs.NewFaulty(vfs.OS()), t.TempDir()
+	e, err := engine.Open(dir, engine.Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBridge(t, Options{Engine: e, Logs: []LogConfig{
+		{Name: "ORDERS", Subjects: []string{"orders.>"}, Options: engine.LogOptions{SegmentBytesMin: 64 << 10, SegmentBytesMax: 64 << 10}},
+	}})
+	p := newPending(t, b.ClientURL())
+	p.publish(t, "first", nil)
+	expectStored(t, p.next(t, "first"), 1)
+	disk.Add(vfs.Rule{Op: vfs.OpAllocate, PathPattern: "ORDERS/segments/*", Err: syscall.ENOSPC})
+	log := b.logs[0].log
+	large := make([]engine.Record, 60) // in one step, before the disk is found full
+	for i := range large {
+		large[i].Payload = make([]byte, 4<<10)
+	}
+	if _, err := log.AppendBatch(large, engine.BatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.publish(t, "waiting", nil)
+	p.handled(t, b)
+	if err := b.Stop(testContext(t)); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	expectRefused(t, p.next(t, "waiting"), 503, 20005)
+	durable := log.Watermarks().Durable
+	if err := e.Close(); !errors.Is(err, engine.ErrUnwritten) {
+		t.Errorf("close: %v", err)
+	}
+	e, err = engine.Open(dir, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	if log, err = e.OpenLog("ORDERS", engine.LogOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if state := log.State(); state.Watermarks.Durable != durable || state.Recovery.Eventful() {
+		t.Errorf("durable up to %d, it was %d; %+v", state.Watermarks.Durable, durable, state.Recovery)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine"
@@ -13,9 +14,21 @@ import (
 // to be refused.
 const refuseTimeout = time.Second
 
+const (
+	// roomPatience is how long a stop waits for room that a log has not.
+	roomPatience = 2 * time.Second
+	// roomLook is how often it looks whether there is some.
+	roomLook = 100 * time.Millisecond
+)
+
+// errNoRoom says that what a log took last finds no room.
+var errNoRoom = errors.New("bridge: no room for what was published last")
+
 // Stop ends the subscriptions, stores what had been delivered, waits until it
 // is as safe as its publishers asked for, answers them, and stops the embedded
-// server. When ctx ends before that, the publishers that still wait are refused.
+// server. When ctx ends before that, the publishers that still wait are refused; and
+// so are they, without an error, when what they sent finds no room and nobody makes
+// any.
 // Where the server is away nobody can be answered, and nobody is waited for. The
 // engine and its logs stay open. Later calls return what the first did.
 func (b *Bridge) Stop(ctx context.Context) error {
@@ -44,11 +57,7 @@ func (b *Bridge) drain(ctx context.Context) error {
 			}
 		}
 	}
-	for _, l := range b.logs {
-		if err := l.log.Wait(ctx, l.log.Watermarks().Appended, engine.Durable); err != nil {
-			failures = append(failures, fmt.Errorf("commit log %s: %w", l.name, err))
-		}
-	}
+	failures = append(failures, b.commit(ctx)...)
 	err := b.awaitAckers(ctx)
 	if err == nil {
 		err = b.passBarrier(ctx)
@@ -58,6 +67,46 @@ func (b *Bridge) drain(ctx context.Context) error {
 	}
 	b.tellUnanswered()
 	return errors.Join(failures...)
+}
+
+// commit waits until all logs are durable to their ends, or have no room.
+func (b *Bridge) commit(ctx context.Context) (failures []error) {
+	errs := make([]error, len(b.logs))
+	var group sync.WaitGroup
+	for i, l := range b.logs {
+		group.Go(func() { errs[i] = l.commit(ctx) })
+	}
+	group.Wait()
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, errNoRoom):
+			b.options.Logger.Warn("publishers that wait are refused: there is no room for what they sent", "log", b.logs[i].name, "error", err)
+			b.giveUp()
+		case err != nil:
+			failures = append(failures, fmt.Errorf("commit log %s: %w", b.logs[i].name, err))
+		}
+	}
+	return failures
+}
+
+// commit waits until the log is durable to its end. The error matches errNoRoom if
+// it has no room for that, and has not had any for roomPatience.
+func (l *boundLog) commit(ctx context.Context) error {
+	last := l.log.Watermarks().Appended
+	for full := time.Duration(0); ; full += roomLook {
+		looking, cancel := context.WithTimeout(ctx, roomLook)
+		err := l.log.Wait(looking, last, engine.Durable)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		cause := l.log.State().NoRoom
+		if cause == nil {
+			full = 0
+		} else if full >= roomPatience {
+			return fmt.Errorf("%w: %w", errNoRoom, cause)
+		}
+	}
 }
 
 // awaitAckers waits until every publisher was answered, or cannot be because the

@@ -384,7 +384,7 @@ func TestCloseOnAFullDiskGivesUpWhatWasNeverAcked(t *testing.T) {
 	waiting := inBackground(func() error { return l.Wait(shortly(t), 901, Durable) })
 	eventually(t, "the committer has no room", func() bool { return l.roomError() != nil && l.Watermarks().Durable > 1 })
 	durable := l.Watermarks().Durable
-	if err := ends(t, "Close", inBackground(e.Close)); !errors.Is(err, ErrClosed) {
+	if err := ends(t, "Close", inBackground(e.Close)); !errors.Is(err, ErrClosed) || !errors.Is(err, ErrUnwritten) {
 		t.Errorf("Close says %v of records that found no room", err)
 	}
 	if err := ends(t, "a wait", waiting); !errors.Is(err, ErrClosed) {
@@ -394,6 +394,9 @@ func TestCloseOnAFullDiskGivesUpWhatWasNeverAcked(t *testing.T) {
 	l = openLogTest(t, openOnDisk(t, simRoot, Options{FS: disk}), opts)
 	if l.Watermarks().Durable < durable {
 		t.Errorf("%d records are left of %d that were durable", l.Watermarks().Durable, durable)
+	}
+	if l.recovery.Eventful() || l.recovery.RewrittenBytes > 0 {
+		t.Errorf("it was not closed cleanly: %+v", l.recovery)
 	}
 	wantRecords(t, readAll(t, l, ReadOptions{}), 1, int(l.Watermarks().Durable))
 }

@@ -25,6 +25,7 @@ type committer struct {
 	stalled    bool          // pending waits for a segment to go to
 	taken      uint64        // bytes encoded in what was taken so far
 	takenSeq   uint64        // last sequence of it
+	givenUp    error         // why what was appended last was not written when the log closed
 	roomRetry  time.Duration // until room is looked for again, 0 while there is some
 	roomLooked time.Time     // when it was last looked for
 	sync       time.Duration // smoothed time of a sync

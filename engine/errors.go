@@ -17,6 +17,10 @@ var (
 	ErrPoisoned = errors.New("engine: log is poisoned by a failed write or sync")
 	// ErrClosed: the engine, log or reader is closed.
 	ErrClosed = errors.New("engine: closed")
+	// ErrUnwritten: Close found no room for what was appended last, which was never
+	// acknowledged at any level. Everything before it is durable, and the log is
+	// closed cleanly. It comes with ErrClosed, and alone.
+	ErrUnwritten = errors.New("engine: there was no room to write what was appended last")
 	// ErrNotFound: no such log, or a sequence outside what the log holds.
 	ErrNotFound = errors.New("engine: not found")
 	// ErrTrimmed: the sequence was removed by retention.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
@@ -9,7 +10,9 @@ import (
 // This file is how a committer ends.
 
 // finish commits what is left, proves the end with a close mark and lets go. A
-// log whose last segment has no room for the mark is sealed instead.
+// log whose last segment has no room for the mark is sealed instead, and so is one
+// that had no room for the segment behind it: what was appended for that one, and
+// never acknowledged, is given up.
 func (c *committer) finish() {
 	l := c.log
 	c.drain()
@@ -18,8 +21,8 @@ func (c *committer) finish() {
 			l.poison(err)
 		}
 	}
-	if c.pending != nil {
-		l.abandon()
+	if c.pending != nil && !l.failed() {
+		c.givenUp = fmt.Errorf("%w: %w: log %s: %w", ErrClosed, ErrUnwritten, l.name, l.roomError())
 	}
 	if l.failed() || c.closedAlready() {
 		return

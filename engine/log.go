@@ -269,16 +269,6 @@ func (l *Log) endedBy(err error) error {
 	return err
 }
 
-// abandon gives up what was appended and found no room before the log closed.
-// It was never acknowledged.
-func (l *Log) abandon() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.mu.failure == nil {
-		l.mu.failure = fmt.Errorf("%w: there was no room to write what was appended last", ErrClosed)
-	}
-}
-
 // usableLocked says why the log takes no appends, nil if it does.
 func (l *Log) usableLocked() error {
 	switch {
@@ -317,7 +307,7 @@ func (l *Log) poison(cause error) {
 
 // Close writes what is appended, syncs it, marks the log as closed cleanly and
 // gives its files up. It returns the failure of a poisoned log, and an error
-// that matches ErrClosed if the disk had no room for what was appended last.
+// that matches ErrUnwritten if the disk had no room for what was appended last.
 // Readers that follow the log end with ErrClosed. Calling it again waits for the
 // first call and returns nil.
 func (l *Log) Close() error {
@@ -340,6 +330,9 @@ func (l *Log) Close() error {
 	}
 	l.keeper.stop()
 	err := errors.Join(l.journal.close(!l.failed(), l.committer.closedAt()), l.release())
+	if err == nil {
+		err = l.committer.givenUp
+	}
 	l.engine.forget(l)
 	close(l.released)
 	return err

@@ -174,7 +174,12 @@ func (s *server) stop() error {
 		failures = append(failures, wrap("drain", s.bridge.Stop(ctx)))
 	}
 	if s.engine != nil {
-		failures = append(failures, wrap("close logs", s.engine.Close()))
+		closed := s.closeEngine()
+		if closed == nil && len(failures) > 0 && errors.Is(failures[0], context.DeadlineExceeded) {
+			s.logger.Warn("whoever waited for longer than --drain-timeout was refused", "error", failures[0])
+			failures = nil // all that was acknowledged is durable
+		}
+		failures = append(failures, wrap("close logs", closed))
 	}
 	if s.status != nil {
 		failures = append(failures, wrap("stop HTTP", s.status.stop(ctx)))
@@ -184,6 +189,21 @@ func (s *server) stop() error {
 		s.logger.Info("stopped")
 	}
 	return err
+}
+
+// closeEngine closes the logs, then the engine. That there was no room for what was
+// published last, and never acknowledged, is no failure: its publishers were refused.
+func (s *server) closeEngine() error {
+	var failures []error
+	for _, log := range s.logs {
+		err := log.Close()
+		if errors.Is(err, engine.ErrUnwritten) {
+			s.logger.Warn("what was published last was not stored", "log", log.Name(), "error", err)
+			err = nil
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(append(failures, s.engine.Close())...)
 }
 
 // wrap adds what was being done to an error, if there is one.
