@@ -59,7 +59,7 @@ func (h *hotCheck) lost(reason string) {
 	case h.footer != nil:
 		last = h.footer.LastSeq
 	case h.log.baseBehind(h.id) == 0:
-		last = max(last, h.base+uint64(max(1, len(h.contents)/segment.RecordBytesMin))-1)
+		last = max(last, h.base+segment.RoomLost(int64(len(h.contents)), recordedClose(h.log.state, h.id))-1)
 	}
 	h.last = max(last, h.base-1)
 	h.proven = h.last

@@ -194,6 +194,9 @@ func (s *segmentCheck) missing(t manifest.Tier, path string) {
 	last := entry.LastSeq
 	if !entry.Sealed {
 		last = s.log.lastBelow(s.id, entry.BaseSeq)
+		if s.log.baseBehind(s.id) == 0 {
+			last = max(last, entry.BaseSeq+segment.RoomLost(0, recordedClose(s.log.state, s.id))-1)
+		}
 	}
 	s.add(t, Finding{Kind: FoundMissing, Path: path, FirstSeq: entry.BaseSeq, LastSeq: last, Reason: "the manifest counts on this copy and it is not there"})
 	if !entry.Sealed {
@@ -206,8 +209,7 @@ func (l *logChecker) lastBelow(id, base uint64) uint64 {
 	if next := l.baseBehind(id); next > 0 {
 		return next - 1
 	}
-	known := segment.Known{CloseMark: closeMarkOf(l.state, id)}
-	closed := segment.Scan(nil, segment.Header{BaseSeq: base}, known).LastSeq
+	closed := segment.Scan(nil, segment.Header{BaseSeq: base}, recordedClose(l.state, id)).LastSeq
 	return max(l.state.Log().NextSeq, 1, closed+1) - 1
 }
 

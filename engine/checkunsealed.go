@@ -11,13 +11,14 @@ import (
 // verify, what lies behind may be torn or be being written.
 
 func (h *hotCheck) checkUnsealed() {
-	known := segment.Known{CloseMark: closeMarkOf(h.log.state, h.id), HeaderLost: h.headerLost}
+	known := recordedClose(h.log.state, h.id)
+	known.HeaderLost = h.headerLost
 	if base := h.log.baseBehind(h.id); base > 0 {
 		known.LastSeq, known.Complete = base-1, true
 	}
 	scan := segment.Scan(h.contents, h.header, known)
 	limit := max(scan.DurableEnd, known.CloseEnd())
-	if known.Complete {
+	if known.Complete || scan.Short {
 		limit = scan.RecordsEnd
 	}
 	h.last, h.proven = h.base-1, h.base-1
@@ -25,7 +26,7 @@ func (h *hotCheck) checkUnsealed() {
 		switch {
 		case !extent.Damaged:
 			h.last = max(h.last, extent.LastSeq)
-		case extent.Offset >= limit && !known.Complete && !known.LostBehindHeader(extent):
+		case extent.Offset >= limit && !known.Complete && !scan.Short && !known.LostBehindHeader(extent):
 			h.tornAt(extent.Offset, extent.End, "bytes that do not verify and that nothing proves durable")
 		default:
 			h.brokenExtent(extent, false)
@@ -35,6 +36,7 @@ func (h *hotCheck) checkUnsealed() {
 	if scan.Cut != nil {
 		h.tornAt(scan.Cut.Offset, scan.Cut.End, "bytes behind the last record that verifies")
 	}
+	h.checkLength(scan)
 	h.checkCloseMark(known.CloseMark, scan)
 	h.countRecords(scan.Extents, limit)
 	if want := h.log.state.Log().NextSeq; !known.Complete && want > h.last+1 {
@@ -47,6 +49,15 @@ func (h *hotCheck) tornAt(offset, end int64, reason string) {
 	h.notes = append(h.notes, Finding{
 		Kind: FoundTorn, Part: partOf(manifest.TierHot), Segment: h.id, Path: h.path, Offset: offset, Bytes: end - offset, Reason: reason,
 	})
+}
+
+// checkLength reports a file that is shorter than it was prepared, if no seal was
+// about to make it so. What that costs is told with the records.
+func (h *hotCheck) checkLength(scan segment.ScanResult) {
+	size := int64(len(h.contents))
+	if missing := int64(h.header.AllocatedBytes) - size; missing > 0 && !scan.Sealed {
+		h.broken(size, missing, 0, 0, cutOffFile)
+	}
 }
 
 // checkCloseMark reports a close mark that the manifest records and that is not

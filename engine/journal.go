@@ -198,15 +198,16 @@ func markBehind(id uint64, end int64) closeMark {
 	return closeMark{segment: id, offset: uint64(end - segment.MarkBytes)}
 }
 
-// closeMarkOf is the offset of the last recorded close mark if it stands in this
-// segment, else 0. What it proves holds for good, whatever was recorded or
-// appended afterwards.
-func closeMarkOf(state *manifest.State, id uint64) int64 {
+// recordedClose is what the last recorded close proves of a segment, nothing if its
+// mark stands in another one. That the mark was durable holds for good; that it is
+// the end only as long as nothing was recorded behind it, as a new owner announces
+// itself before it appends.
+func recordedClose(state *manifest.State, id uint64) segment.Known {
 	log := state.Log()
 	if log.ClosedSegmentID != id || log.ClosedMarkOffset > segment.SegmentBytesMax {
-		return 0
+		return segment.Known{}
 	}
-	return int64(log.ClosedMarkOffset)
+	return segment.Known{CloseMark: int64(log.ClosedMarkOffset), Closed: log.Closed}
 }
 
 // ownerRecords announces the epoch of this owner, once.

@@ -288,6 +288,7 @@ func (k *maintainer) activate(s *segmentFile) error {
 		return errStalled
 	}
 	defer k.claimed()
+	s.header.AllocatedBytes = uint64(next.bytes) // nobody looks at it before the file has its name
 	err := k.rename(next.file, s)
 	if err == nil {
 		err = k.log.recordOpened(s)

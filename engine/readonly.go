@@ -131,7 +131,8 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 		s.noteSealed(found.footer)
 		return s, nil
 	}
-	known := segment.Known{CloseMark: closeMarkOf(l.journal.state(), name.id), HeaderLost: found.headerLost}
+	known := recordedClose(l.journal.state(), name.id)
+	known.HeaderLost = found.headerLost
 	if next != nil {
 		known.LastSeq, known.Complete = next.baseSeq-1, true
 	}
@@ -149,15 +150,16 @@ func (l *Log) look(name segmentName, next *segmentName) (*segmentFile, error) {
 }
 
 // showDurable lets readers see what lies below the point up to which a scan
-// proves everything durable.
+// proves everything durable. Of a file that was made shorter they see all: nothing
+// in it will be cut, and what is missing must not look like the end of the log.
 func (s *segmentFile) showDurable(contents []byte, scan segment.ScanResult, known segment.Known) {
 	limit := max(scan.DurableEnd, known.CloseEnd())
-	if known.Complete {
+	if known.Complete || scan.Short {
 		limit = scan.RecordsEnd
 	}
 	end, last := int64(segment.HeaderBytes), s.baseSeq()-1
 	for _, extent := range scan.Extents {
-		if extent.Offset >= limit && !known.LostBehindHeader(extent) {
+		if extent.Offset >= limit && !scan.Short && !known.LostBehindHeader(extent) {
 			break
 		}
 		if extent.Damaged || extent.End <= limit {

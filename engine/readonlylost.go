@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -206,8 +207,9 @@ func (l *Log) lostFileOf(entry *manifest.Segment, before *segmentFile, next *seg
 	case next != nil:
 		last = next.baseSeq - 1
 	default:
-		known := segment.Known{CloseMark: closeMarkOf(state, entry.ID)}
-		last = max(entry.BaseSeq, state.Log().NextSeq-1, segment.Scan(nil, entryHeader(l.id, entry), known).LastSeq)
+		known := recordedClose(state, entry.ID)
+		last = entry.BaseSeq + segment.RoomLost(0, known) - 1
+		last = max(last, state.Log().NextSeq-1, segment.Scan(nil, entryHeader(l.id, entry), known).LastSeq)
 	}
 	if before != nil {
 		last = max(last, before.lastSeq.Load())

@@ -220,7 +220,8 @@ func (r *recovery) recoverSegment(i int) error {
 
 // known is what is proved about segment i before it is scanned.
 func (r *recovery) known(i int) segment.Known {
-	known := segment.Known{CloseMark: closeMarkOf(r.log.journal.state(), r.found[i].name.id), HeaderLost: r.found[i].headerLost}
+	known := recordedClose(r.log.journal.state(), r.found[i].name.id)
+	known.HeaderLost = r.found[i].headerLost
 	if footer := r.found[i].footer; footer != nil {
 		known = segment.Known{RecordsEnd: int64(footer.IndexOffset), LastSeq: footer.LastSeq, Complete: true}
 	} else if entry := r.found[i].entry; entry != nil && entry.Sealed {
@@ -326,7 +327,7 @@ func (r *recovery) giveUp(s *segmentFile, size int64, known segment.Known) {
 func (l *Log) lastLost(s *segmentFile, size int64, known segment.Known) uint64 {
 	last := known.LastSeq
 	if !known.Complete {
-		last = s.baseSeq() + uint64(max(1, size/segment.RecordBytesMin)) - 1
+		last = s.baseSeq() + segment.RoomLost(size, known) - 1
 		last = max(last, l.journal.state().Log().NextSeq-1, segment.Scan(nil, s.header, known).LastSeq)
 	}
 	return last
@@ -372,10 +373,15 @@ func (r *recovery) finishSeal(found *foundSegment, contents []byte, scan segment
 
 // reportDamage turns damaged ranges into errors of the report.
 func (r *recovery) reportDamage(s *segmentFile, scan segment.ScanResult) {
-	for _, extent := range scan.Extents {
-		if extent.Damaged {
-			r.report.Damaged = append(r.report.Damaged, r.log.damage(s, extent))
+	for i, extent := range scan.Extents {
+		if !extent.Damaged {
+			continue
 		}
+		damage := r.log.damage(s, extent)
+		if scan.Short && i == len(scan.Extents)-1 {
+			damage.Reason = cutOffFile
+		}
+		r.report.Damaged = append(r.report.Damaged, damage)
 	}
 }
 

@@ -68,6 +68,8 @@ const (
 	lostObject = "the object in the bucket does not verify"
 	// lostFront is what a read-only log says of them.
 	lostFront = "no segment that is known holds them, and the manifest does not say that retention removed them"
+	// cutOffFile is of what is missing at the end of a file; the rest can be read.
+	cutOffFile = "the file is shorter than it was prepared: something cut it off"
 	// lostUnread is of what is in front of the segments that are known.
 	lostUnread = "the manifest lost what it had of these sequences, and the bucket that may hold them does not answer"
 )

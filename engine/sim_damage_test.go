@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,10 @@ func (m *simModel) plantDamage() {
 		m.loseTail(path, contents, max(start, segment.HeaderBytes))
 		return
 	}
+	if last && h.chance(20) {
+		m.cutOff(path, contents, max(start, segment.HeaderBytes))
+		return
+	}
 	kind, seed := h.below(10), h.next()
 	change := func(sector []byte) {
 		switch {
@@ -109,6 +114,23 @@ func (m *simModel) loseTail(path string, contents []byte, start int64) {
 	}
 	m.history.hit("planted damage: the end of a clean close")
 	m.noteDamage(filepath.Base(path), start, end)
+}
+
+// cutOff makes the last segment file shorter. Whatever it was, that is noticed.
+func (m *simModel) cutOff(path string, contents []byte, length int64) {
+	m.zeroed = false
+	m.judgeDamage(path, contents, true, length, int64(len(contents)))
+	m.proved = true
+	file, err := m.history.disk.OpenReadWrite(path)
+	if err == nil {
+		err = errors.Join(file.Truncate(length), file.Sync(), file.Close())
+	}
+	if err != nil {
+		m.history.violate("cut off %s: %v", path, err)
+		return
+	}
+	m.history.hit("planted damage: a file cut off")
+	m.noteDamage(filepath.Base(path), length, int64(len(contents)))
 }
 
 // plantManifestDamage changes bytes of a chunk of the manifest, or takes chunks

@@ -39,7 +39,8 @@ var situations = []string{
 	"two unsealed segments", "seal by command", "append during a sync", "commit during a seal", "duplicate refused",
 	"planted damage: chunk flipped", "planted damage: chunk lost", "planted damage: manifest gone",
 	"warm file adopted", "object of a damaged manifest adopted",
-	"unacked tail dropped", "planted damage", "planted damage: the end of a clean close", "damage reported", "undecidable: zeroed sector or zeros of its own",
+	"unacked tail dropped", "planted damage", "planted damage: the end of a clean close", "planted damage: a file cut off",
+	"damage reported", "undecidable: zeroed sector or zeros of its own",
 }
 
 func TestCrashSimulation(t *testing.T) {

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import zstandard
 from aof_nats.harness.crc import crc32c, crc64
 
-HEADER = struct.Struct("<8sHHIQQQqQQ60x")
+HEADER = struct.Struct("<8sHHIQQQqQQQ52x")
 RECORD = struct.Struct("<IQqQIIHH")
 BATCH, CONTROL = 4, 2
 
 
-def segment_header(log_id: int, segment_id: int, base_seq: int, salt: int, created: int = 1) -> bytes:
-    head = HEADER.pack(b"AOF2SEGM", 3, 128, 0, log_id, segment_id, base_seq, created, 1, salt)
+def segment_header(log_id: int, segment_id: int, base_seq: int, salt: int, allocated: int = 0) -> bytes:
+    head = HEADER.pack(b"AOF2SEGM", 3, 128, 0, log_id, segment_id, base_seq, 1, 1, salt, allocated)
     return head + struct.pack("<I", crc32c(head))
 
 
@@ -43,6 +43,8 @@ class Writer:
     segment_id: int
     base_seq: int
     salt: int
+    allocated: int = 0
+    """The length of its file, if the header is to say it."""
     data: bytearray = field(default_factory=bytearray)
     synced: int = 0
     next_seq: int = 0
@@ -50,7 +52,7 @@ class Writer:
     """Where each data record begins."""
 
     def __post_init__(self) -> None:
-        self.data += segment_header(self.log_id, self.segment_id, self.base_seq, self.salt)
+        self.data += segment_header(self.log_id, self.segment_id, self.base_seq, self.salt, self.allocated)
         self.synced = len(self.data)
         self.next_seq = self.base_seq
 

@@ -60,7 +60,7 @@ def damage(rng: random.Random, data: bytearray, lowest: int = 0) -> str:
     """Does to a file what disks and people do. Returns what, in words."""
     used = len(bytes(data).rstrip(b"\0"))
     at = rng.randrange(min(lowest, max(0, used - 1)), max(1, used))
-    kind = rng.choice(["flip", "flip", "flip", "zero sectors", "zero bytes", "garbage", "truncate", "flip at the end"])
+    kind = rng.choice(["flip", "flip", "flip", "zero sectors", "zero bytes", "garbage", "truncate", "truncate", "flip at the end"])
     size = rng.randrange(1, 3000)
     if kind == "flip at the end":
         at = max(0, used - rng.randrange(1, 600))
@@ -74,5 +74,6 @@ def damage(rng: random.Random, data: bytearray, lowest: int = 0) -> str:
     elif kind == "garbage":
         data[at : at + size] = rng.randbytes(len(data[at : at + size]))
     else:
-        del data[at if rng.random() < 0.7 else at // SECTOR * SECTOR :]
+        at = rng.choice([at, at, at // SECTOR * SECTOR, rng.randrange(used, len(data) + 1)])  # the last in its zeros
+        del data[at:]
     return f"{kind} at {at}"

@@ -38,6 +38,7 @@ def test_header_and_footer(tree: Path) -> None:
     header = segment.decode_header(segment_data(tree, "header.bin"))
     footer = segment.decode_footer(segment_data(tree, "footer.bin"))
     assert header.salt == SALT
+    assert header.allocated_bytes == 64 << 20
     values = [getattr(footer, name) for name in footer.__dataclass_fields__]
     assert values == [0x80000005, 1, 2, 3, 4, 5, 6, 5, 10, -7, 8, 9, 10, 11, 12, 13, 1024, 64, 14]
 

@@ -34,6 +34,8 @@ from roots import (
 DAMAGES = int(os.environ.get("AOF_DAMAGES", "100"))
 HISTORIES = int(os.environ.get("AOF_HISTORIES", "30"))
 FIRST_SEED = int(os.environ.get("AOF_FIRST_SEED", "1"))
+LENGTH = 1 << 17
+"""Of the file of a history."""
 
 
 @pytest.fixture(scope="session")
@@ -189,16 +191,16 @@ def test_recovery_keeps_what_the_page_says(program: Program, killed: Path, tmp_p
     damage. The program recovers each as a writer, cuts and seals; the reader has
     said before what has to be left."""
     options = json.loads((killed / "logs" / LOG / "log.json").read_text("utf-8"))
-    torn = batches = damaged = 0
+    torn = batches = damaged = shorter = 0
     for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
         rng = random.Random(seed)
         root = copy_root(killed, tmp_path / "copy")
         for path in segments(root):
             path.unlink()
         shutil.rmtree(root / "logs" / LOG / "manifest", ignore_errors=True)  # of the segment that was there
-        writer = Writer(int(options["log_id"], 16), 1, 1, rng.getrandbits(64))
+        writer = Writer(int(options["log_id"], 16), 1, 1, rng.getrandbits(64), rng.choice([0, LENGTH, LENGTH]))
         history(rng, writer)
-        data = crash(rng, writer, 1 << 17)
+        data = crash(rng, writer, LENGTH)
         before = bytes(data[:128])
         done = [damage(rng, data, 128) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
         data[: len(before)] = before
@@ -215,4 +217,5 @@ def test_recovery_keeps_what_the_page_says(program: Program, killed: Path, tmp_p
         assert (kept, lost, last) == (*expected, scan.next_seq - 1), f"seed {seed}, {done}"
         torn, batches = torn + bool(scan.torn), batches + bool(scan.batch_cut)
         damaged += bool(scan.damage)
-    assert HISTORIES < 30 or min(torn, batches, damaged) > 0
+        shorter += scan.short
+    assert HISTORIES < 30 or min(torn, batches, damaged, shorter) > 0

@@ -224,6 +224,8 @@ func resultError(b []byte, h Header, known Known, r ScanResult) error {
 		return fmt.Errorf("durable end out of bounds")
 	case r.Closed && (r.Sealed || r.Cut != nil):
 		return fmt.Errorf("closed and sealed or cut")
+	case r.Short && (r.Closed || r.Sealed || known.Complete || len(r.Extents) == 0 || !r.Extents[len(r.Extents)-1].Damaged):
+		return fmt.Errorf("a file that was made shorter does not end with damage")
 	case r.Cut != nil && (r.Cut.Offset != r.RecordsEnd || r.Cut.End <= r.Cut.Offset || r.Cut.End > int64(len(b)) || r.Sealed):
 		return fmt.Errorf("cut out of bounds")
 	case known.Complete && known.LastSeq >= h.BaseSeq && r.LastSeq != known.LastSeq:

@@ -28,7 +28,8 @@
 //	 40  i64    created, ns
 //	 48  u64    epoch
 //	 56  u64    salt
-//	 64  u8[60] reserved
+//	 64  u64    allocated bytes, 0 = unknown
+//	 72  u8[52] reserved
 //	124  u32    CRC-32C of bytes 0..123
 //
 // Record, a multiple of 8 bytes: header of 48, subject, headers, payload, zero

@@ -26,7 +26,7 @@ func layouts() []layout {
 	return []layout{
 		{"## Header", "Header, 128 bytes:", HeaderBytes, []int{
 			headerMagicAt, headerVersionAt, headerBytesAt, headerFlagsAt, headerLogIDAt, headerIDAt, headerBaseSeqAt,
-			headerCreatedAt, headerEpochAt, headerSaltAt, headerReservedAt, headerChecksumAt,
+			headerCreatedAt, headerEpochAt, headerSaltAt, headerAllocatedAt, headerReservedAt, headerChecksumAt,
 		}},
 		{"## Record", "Record, a multiple", RecordHeaderBytes, []int{
 			recordChecksumAt, recordBodyBytesAt, recordSeqAt, recordTimestampAt, recordExtIDAt, recordUnsyncedAt,

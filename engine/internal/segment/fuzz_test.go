@@ -73,13 +73,14 @@ func FuzzDecodeRecord(f *testing.F) {
 
 func FuzzScan(f *testing.F) {
 	seed(f, func(b []byte) {
-		f.Add(b, uint64(1001), int64(0), uint64(0), false)
-		f.Add(b, uint64(1001), int64(0), uint64(1005), true)
-		f.Add(b, uint64(1001), int64(600), uint64(1003), true)
+		f.Add(b, uint64(1001), uint64(0), int64(0), uint64(0), false)
+		f.Add(b, uint64(1001), uint64(1<<20), int64(0), uint64(0), false)
+		f.Add(b, uint64(1001), uint64(0), int64(0), uint64(1005), true)
+		f.Add(b, uint64(1001), uint64(1<<20), int64(600), uint64(1003), true)
 	})
-	f.Fuzz(func(t *testing.T, b []byte, base uint64, recordsEnd int64, lastSeq uint64, complete bool) {
+	f.Fuzz(func(t *testing.T, b []byte, base, allocated uint64, recordsEnd int64, lastSeq uint64, complete bool) {
 		h := testHeader()
-		h.BaseSeq = base
+		h.BaseSeq, h.AllocatedBytes = base, allocated
 		known := Known{RecordsEnd: recordsEnd, LastSeq: lastSeq, Complete: complete}
 		r := Scan(b, h, known)
 		if base == 0 || base > SeqMax || recordsEnd%8 != 0 || lastSeq > SeqMax || complete && lastSeq+1 < base {

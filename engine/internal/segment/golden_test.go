@@ -31,9 +31,11 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestGoldenHeader(t *testing.T) {
-	b := encodedHeader(testHeader())
+	want := testHeader()
+	want.AllocatedBytes = 64 << 20
+	b := encodedHeader(want)
 	golden(t, "header.bin", b)
-	if h, err := DecodeHeader(b); err != nil || h != testHeader() {
+	if h, err := DecodeHeader(b); err != nil || h != want {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

@@ -31,18 +31,19 @@ const headerMagic = "AOF2SEGM"
 
 // Offsets of the header's fields.
 const (
-	headerMagicAt    = 0
-	headerVersionAt  = 8
-	headerBytesAt    = 10
-	headerFlagsAt    = 12
-	headerLogIDAt    = 16
-	headerIDAt       = 24
-	headerBaseSeqAt  = 32
-	headerCreatedAt  = 40
-	headerEpochAt    = 48
-	headerSaltAt     = 56
-	headerReservedAt = 64
-	headerChecksumAt = 124
+	headerMagicAt     = 0
+	headerVersionAt   = 8
+	headerBytesAt     = 10
+	headerFlagsAt     = 12
+	headerLogIDAt     = 16
+	headerIDAt        = 24
+	headerBaseSeqAt   = 32
+	headerCreatedAt   = 40
+	headerEpochAt     = 48
+	headerSaltAt      = 56
+	headerAllocatedAt = 64
+	headerReservedAt  = 72
+	headerChecksumAt  = 124
 )
 
 // incompatibleFlags masks the half of a 32-bit flags field whose unknown bits
@@ -58,6 +59,9 @@ type Header struct {
 	Epoch   uint64 // of the owner that created the segment
 	Salt    uint64 // random; its low half seeds the checksums of all records
 	Flags   uint32 // low half incompatible, high half compatible; none is defined
+	// AllocatedBytes is the length of the file from before it got its name until
+	// it is sealed; 0: not known.
+	AllocatedBytes uint64
 }
 
 // Encode writes the header with its checksum into b.
@@ -73,6 +77,7 @@ func (h *Header) Encode(b *[HeaderBytes]byte) {
 	littleEndian.PutUint64(b[headerCreatedAt:], uint64(h.Created))
 	littleEndian.PutUint64(b[headerEpochAt:], h.Epoch)
 	littleEndian.PutUint64(b[headerSaltAt:], h.Salt)
+	littleEndian.PutUint64(b[headerAllocatedAt:], h.AllocatedBytes)
 	littleEndian.PutUint32(b[headerChecksumAt:], crc32c(b[:headerChecksumAt]))
 }
 
@@ -91,11 +96,15 @@ func DecodeHeader(b []byte) (Header, error) {
 	h.Created = int64(littleEndian.Uint64(b[headerCreatedAt:]))
 	h.Epoch = littleEndian.Uint64(b[headerEpochAt:])
 	h.Salt = littleEndian.Uint64(b[headerSaltAt:])
+	h.AllocatedBytes = littleEndian.Uint64(b[headerAllocatedAt:])
 	if unknown := h.Flags & incompatibleFlags; unknown != 0 {
 		return h, fmt.Errorf("decode segment header: %w", &FlagsError{What: whatHeader, Unknown: unknown})
 	}
 	if h.BaseSeq == 0 || h.BaseSeq > SeqMax {
 		return Header{}, fmt.Errorf("decode segment header: base sequence %d: %w", h.BaseSeq, ErrCorrupt)
+	}
+	if n := h.AllocatedBytes; n > SegmentBytesMax || n > 0 && n < HeaderBytes {
+		return Header{}, fmt.Errorf("decode segment header: %d bytes allocated: %w", n, ErrCorrupt)
 	}
 	return h, nil
 }

@@ -29,6 +29,7 @@ func encodedFooter(f Footer) []byte {
 func TestHeaderRoundTrip(t *testing.T) {
 	want := testHeader()
 	want.Flags = 1 << 20 // compatible: kept
+	want.AllocatedBytes = SegmentBytesMax
 	got, err := DecodeHeader(append(encodedHeader(want), 0xff))
 	if err != nil || got != want {
 		t.Fatalf("%+v, %v", got, err)

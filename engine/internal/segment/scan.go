@@ -20,6 +20,9 @@ type Known struct {
 	// durable. Records may follow it. It counts only where nothing above says
 	// more, and where a close mark may stand.
 	CloseMark int64
+	// Closed says that nothing was recorded in the manifest behind that close: then
+	// nothing was appended behind it.
+	Closed bool
 	// HeaderLost says that the manifest knows the segment to be opened, and that
 	// its header does not verify. It was durable before that was recorded, so this
 	// is damage and no tear, and so is what does not verify right behind it. It
@@ -40,6 +43,19 @@ func (k Known) CloseEnd() int64 {
 		return 0
 	}
 	return k.CloseMark + MarkBytes
+}
+
+// endsWithClose reports whether the records are known to end with a recorded close.
+func (k Known) endsWithClose() bool { return k.Closed && k.CloseEnd() > 0 }
+
+// RoomLost is how many sequences may have been given out of a file of so many bytes
+// in which nothing verifies. One that is not there, or ends inside its header, was
+// made shorter, and may have had any length, if no close tells where it ended.
+func RoomLost(fileBytes int64, known Known) uint64 {
+	if fileBytes < HeaderBytes && !known.endsWithClose() {
+		fileBytes = SegmentBytesMax
+	}
+	return uint64(max(fileBytes/RecordBytesMin, 1))
 }
 
 // Extent is a range of a segment file: a run of records that verify, or a
@@ -81,6 +97,10 @@ type ScanResult struct {
 	Closed bool
 	// Sealed: a valid seal mark ends the records.
 	Sealed bool
+	// Short: the file is shorter than it was prepared, and no end of the records
+	// that is known explains it. Then nothing is torn, all that was in the file is
+	// judged as durable, and the last extent is damage.
+	Short bool
 	// Cut is not nil if non-zero bytes lie behind RecordsEnd and neither a
 	// seal mark nor Known.RecordsEnd ends the records there.
 	Cut *Cut
@@ -103,6 +123,7 @@ func (r *ScanResult) Damaged() bool {
 // nothing of b; its memory grows with the number of damaged ranges alone.
 func Scan(b []byte, h Header, known Known) ScanResult {
 	s := newScanner(b, h, known)
+	s.look(h, int64(len(b)))
 	w := walk{scanner: s, want: h.BaseSeq, durable: HeaderBytes}
 	w.run()
 	j := judge{walk: &w, first: h.BaseSeq, end: HeaderBytes, last: h.BaseSeq - 1}

@@ -35,7 +35,7 @@ func (j *judge) loseHeader() {
 	}
 	all := emptyExtent(HeaderBytes, j.first)
 	all.Damaged = true
-	all.LastSeq += uint64(max(len(j.b)/RecordBytesMin, 1))
+	all.LastSeq += RoomLost(int64(len(j.b)), j.known)
 	for i := range j.spans {
 		if !j.spans[i].Damaged {
 			return
@@ -60,7 +60,7 @@ func (j *judge) cutTorn() {
 // mayBeTorn reports whether nothing proves that the first byte of a range that
 // does not verify was durable.
 func (j *judge) mayBeTorn(bad *Extent) bool {
-	return !j.known.Complete && !j.known.LostBehindHeader(*bad) && bad.Offset >= max(j.durable, j.known.RecordsEnd, j.known.CloseEnd())
+	return !j.short && !j.known.Complete && !j.known.LostBehindHeader(*bad) && bad.Offset >= max(j.durable, j.known.RecordsEnd, j.known.CloseEnd())
 }
 
 // cutBatch takes an atomic batch off the tail whose last records are torn or
@@ -112,8 +112,9 @@ func (j *judge) result() ScanResult {
 		RecordsEnd: j.end,
 		LastSeq:    j.last,
 		DurableEnd: min(max(j.durable, j.known.RecordsEnd, j.known.CloseEnd()), j.end),
-		Closed:     !j.cut && j.kind == CloseMark && zerosBehind,
+		Closed:     !j.cut && j.kind == CloseMark && zerosBehind && !j.cutOff,
 		Sealed:     !j.cut && j.sealed,
+		Short:      j.short,
 	}
 	if j.known.Complete {
 		r.DurableEnd = j.end

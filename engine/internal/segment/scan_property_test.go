@@ -218,5 +218,8 @@ func TestScanOfArbitraryBytesKeepsItsInvariants(t *testing.T) {
 		known := Known{RecordsEnd: int64(random.IntN(3) * random.IntN(len(b)+100)), LastSeq: w.next - 3 + uint64(random.IntN(5)), Complete: random.IntN(2) == 0}
 		known.RecordsEnd &^= 7
 		checkResult(t, b, w.header, known, Scan(b, w.header, known))
+		h := w.header
+		h.AllocatedBytes = uint64(len(b) + random.IntN(600))
+		checkResult(t, b, h, known, Scan(b, h, known))
 	}
 }

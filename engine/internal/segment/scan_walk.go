@@ -37,9 +37,23 @@ func (w *walk) run() {
 		w.want = extent.LastSeq + 1
 		offset = int(extent.End)
 	}
-	if !w.sealed && int64(offset) < w.known.CloseEnd()-MarkBytes { // zeros, or no bytes, where the records of a clean close should be
+	switch {
+	case w.sealed:
+		w.short = false
+	case w.short:
+		w.spans = append(w.spans, span{Extent: w.damageBehind(offset)})
+	case int64(offset) < w.known.CloseEnd()-MarkBytes: // zeros, or no bytes, where the records of a clean close should be
 		w.spans = append(w.spans, span{Extent: w.damageBeforeClose(offset, w.want)})
 	}
+}
+
+// damageBehind is what is missing of a file that was made shorter, behind all that
+// is left of its records.
+func (w *walk) damageBehind(offset int) Extent {
+	extent := emptyExtent(int64(offset), w.want)
+	extent.Damaged = true
+	extent.LastSeq += w.sequencesLost(offset)
+	return extent
 }
 
 // keep adds a record that verifies to the run that it continues or begins.

@@ -7,6 +7,9 @@ type scanner struct {
 	b          []byte // the file up to where records may lie
 	known      Known
 	nonZeroEnd int    // of b
+	allocated  int64  // length that the file was prepared with, 0 if not known
+	cutOff     bool   // the file is shorter than that
+	short      bool   // and nothing that is known explains it
 	seqMax     uint64 // no record of the log has a higher sequence
 	checksums  rangeChecker
 	zeros      zeroShares
@@ -35,6 +38,15 @@ func newScanner(b []byte, h Header, known Known) *scanner {
 	s.checksums = rangeChecker{b: b, salt: uint32(h.Salt)}
 	s.zeros = zeroShares{b: b}
 	return s
+}
+
+// look compares the length of the file with the one that it was prepared with. No
+// crash makes a file shorter: only a seal does, and that ends the records before.
+// What a clean close recorded is the end of them too, as long as nothing followed.
+func (s *scanner) look(h Header, fileBytes int64) {
+	s.allocated = int64(min(h.AllocatedBytes, math.MaxInt32))
+	s.cutOff = fileBytes < s.allocated
+	s.short = s.cutOff && !s.known.Complete && s.known.RecordsEnd == 0 && !s.known.endsWithClose()
 }
 
 // expected returns the record at offset if it verifies and is the one that
@@ -106,7 +118,7 @@ func (s *scanner) damage(offset int, want uint64) (extent Extent, more bool) {
 		}
 		return extent, true
 	}
-	if end := s.known.CloseEnd(); int64(offset) < end {
+	if end := s.known.CloseEnd(); int64(offset) < end && !s.short {
 		extent = s.damageBeforeClose(offset, want)
 		return extent, extent.End == end && end < int64(s.nonZeroEnd)
 	}
@@ -178,14 +190,19 @@ func (s *scanner) candidate(at, offset int, want uint64) (found, bool) {
 // sequencesLost estimates, from above, how many sequences lie in a damaged
 // tail in which nothing verifies: the record at offset if its header does, and
 // one for each begun RecordBytesMin behind it; else one for each whole one,
-// at least one. Numbers that never existed may be among them, so that an
-// acknowledged one is never given out again.
+// at least one. The tail of a file that was made shorter reaches to where the file
+// ended. Numbers that never existed may be among them, so that an acknowledged one
+// is never given out again.
 func (s *scanner) sequencesLost(offset int) uint64 {
+	tailEnd := s.nonZeroEnd
+	if s.short { // zeros in front of the missing bytes prove nothing either
+		tailEnd = int(s.allocated)
+	}
 	if end, ok := s.verifiedExtent(offset); ok {
-		rest := s.nonZeroEnd - min(end, s.nonZeroEnd)
+		rest := tailEnd - min(end, tailEnd)
 		return 1 + uint64((rest+RecordBytesMin-1)/RecordBytesMin)
 	}
-	return uint64(max((s.nonZeroEnd-offset)/RecordBytesMin, 1))
+	return uint64(max((tailEnd-offset)/RecordBytesMin, 1))
 }
 
 // verifiedExtent returns the end of the record at offset by its length, if its

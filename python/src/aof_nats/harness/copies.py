@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import FormatError
 from .segment import SHORTEST_RECORD, Record
 from .segment_file import SegmentFile
-from .segment_scan import BadRange, Item
+from .segment_scan import BadRange, Item, Known, last_lost
 from .warm import WarmObject
 
 
@@ -28,8 +28,8 @@ class Copy:
     last_seq: int | None = None
     tail_bytes: int | None = None
     """Of an object that was loaded: its last data frame and the seek table."""
-    closed_seq: int = 0
-    """The last sequence that may have been given out before a recorded close."""
+    close: Known = Known()
+    """Of a segment file at the end of a log: its recorded close."""
 
     def load(self) -> tuple[memoryview, list[str]]:
         """The bytes of the segment file, and what is wrong with the frames of
@@ -136,5 +136,7 @@ def _unreadable(verdict: CopyVerdict) -> Damage:
     size = copy.path.stat().st_size
     last = copy.last_seq
     if last is None:
-        last = max(copy.base_seq + max(1, size // SHORTEST_RECORD) - 1, copy.closed_seq)
+        last = copy.base_seq + max(1, size // SHORTEST_RECORD) - 1
+        if copy.tier == "hot":
+            last = last_lost(copy.base_seq, size, copy.close)
     return Damage(copy.path, copy.segment_id, 0, size, copy.base_seq, last, verdict.error)

@@ -20,7 +20,7 @@ from .manifest_fields import COLD
 from .manifest_open import Manifest, read_manifest
 from .segment import Record
 from .segment_file import Elsewhere, read_segment
-from .segment_scan import Known, scan
+from .segment_scan import Known, last_lost
 
 _HOT_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.seg")
 _WARM_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.zst")
@@ -59,7 +59,7 @@ class LogView:
             if following is not None and copy.tier != "cold":
                 copy.last_seq = following - 1
             elif copy.tier == "hot":
-                copy.closed_seq = self._closed_seq(segment_id)
+                copy.close = self._close(segment_id)
             known = self._elsewhere(copy, following)
             try:
                 data, findings = copy.load()
@@ -82,11 +82,12 @@ class LogView:
 
     def _elsewhere(self, copy: Copy, following: int | None) -> Elsewhere:
         entry = self.manifest.state.segments.get(copy.segment_id)
+        close = self._close(copy.segment_id)
         if entry is None:
             last = copy.last_seq if copy.tier == "cold" else None
             return Elsewhere(
                 self.log_id, copy.segment_id, copy.base_seq, sealed_last_seq=last, next_base=following,
-                close_mark=self._close_mark(copy.segment_id),
+                close_mark=close.close_mark, closed=close.closed,
             )  # fmt: skip
         sealed = bool(entry["sealed"])
         return Elsewhere(
@@ -97,19 +98,16 @@ class LogView:
             entry.num("index offset") if sealed else None,
             entry.num("last seq") if sealed else None,
             following,
-            self._close_mark(copy.segment_id),
+            close.close_mark,
+            close.closed,
         )
 
-    def _close_mark(self, segment_id: int) -> int | None:
-        """Where a clean close ended the segment, if the last one recorded did."""
+    def _close(self, segment_id: int) -> Known:
+        """The last clean close that was recorded, if it ended the segment."""
         log = self.manifest.state.log
-        return log.num("closed mark offset") if log.num("closed segment id") == segment_id else None
-
-    def _closed_seq(self, segment_id: int) -> int:
-        """The last sequence that may have been given out before a recorded close, if
-        nothing of the segment is left."""
-        known = Known(close_mark=self._close_mark(segment_id))
-        return scan(memoryview(b""), 0, self._base(segment_id), known).next_seq - 1
+        if log.num("closed segment id") != segment_id:
+            return Known()
+        return Known(close_mark=log.num("closed mark offset"), closed=bool(log["closed"]))
 
     def is_cold(self, segment_id: int) -> bool:
         """Whether the manifest counts on an object."""
@@ -142,7 +140,7 @@ class LogView:
             behind = self._base_behind(segment_id)
             last = (self.manifest.state.log.num("next seq") if behind is None else behind) - 1
             if behind is None:
-                last = max(last, self._closed_seq(segment_id))
+                last = max(last, last_lost(first, 0, self._close(segment_id)))
         if last >= first:
             yield Damage(self.path, segment_id, 0, 0, first, last, "there is no local copy")
 

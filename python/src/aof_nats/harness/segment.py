@@ -43,7 +43,7 @@ COMPACTED = 2
 PARTIAL = 4
 FLUSH_FAILURE = 8
 
-_HEADER = struct.Struct("<QQQqQQ")
+_HEADER = struct.Struct("<QQQqQQQ")
 _RECORD = struct.Struct("<IIQqQIIHHI")
 _FOOTER = struct.Struct("<QQQQQQQQqqQQQQQQQQ")
 
@@ -59,6 +59,8 @@ class Header:
     created_ns: int
     epoch: int
     salt: int
+    allocated_bytes: int
+    """Length of the file until it is sealed; 0 if that is not known."""
 
 
 def decode_header(data: memoryview) -> Header:
@@ -70,6 +72,8 @@ def decode_header(data: memoryview) -> Header:
     header = Header(flags, *_HEADER.unpack_from(data, 16))
     if not 1 <= header.base_seq <= HIGHEST_SEQ:
         raise CorruptError(f"segment header: base seq {header.base_seq}")
+    if header.allocated_bytes and not HEADER_LENGTH <= header.allocated_bytes <= LONGEST_FILE:
+        raise CorruptError(f"segment header: {header.allocated_bytes} bytes allocated")
     return header
 
 

@@ -34,6 +34,7 @@ class Elsewhere:
     sealed_last_seq: int | None = None
     next_base: int | None = None
     close_mark: int | None = None
+    closed: bool = False
 
 
 @dataclass
@@ -118,7 +119,9 @@ def _known(header: Header | None, footer: Footer | None, known: Elsewhere) -> Kn
     if known.sealed_last_seq is not None:
         return Known(known.sealed_end, known.sealed_last_seq)
     last_seq = None if known.next_base is None else known.next_base - 1
-    return Known(None, last_seq, known.close_mark, header_lost=header is None and known.salt is not None)
+    header_lost = header is None and known.salt is not None
+    allocated = header.allocated_bytes if header else 0
+    return Known(None, last_seq, known.close_mark, header_lost, known.closed, allocated)
 
 
 def _check_footer(file: SegmentFile, data: memoryview, footer: Footer, place: int, known: Elsewhere) -> None:

@@ -39,6 +39,10 @@ class Known:
     """The recorded close: the offset of the close mark that the manifest names."""
     header_lost: bool = False
     """The manifest has the segment as opened, and its header does not verify."""
+    closed: bool = False
+    """Nothing was recorded in the manifest behind the recorded close."""
+    allocated: int = 0
+    """The length that the file was prepared with, 0 if that is not known."""
 
     @property
     def complete(self) -> bool:
@@ -51,6 +55,18 @@ class Known:
         if c is None or self.complete or c % 512 or not 512 <= c <= LONGEST_FILE - SHORTEST_RECORD:
             return None
         return c
+
+    @property
+    def ends_with_close(self) -> bool:
+        """Whether the records are known to end with the recorded close."""
+        return self.closed and self.close is not None
+
+    def room_lost(self, length: int) -> int:
+        """How many sequences may have been given out of a file of that length in
+        which nothing verifies. One that ends inside its header was made shorter."""
+        if length < HEADER_LENGTH and not self.ends_with_close:
+            length = LONGEST_FILE
+        return max(1, length // SHORTEST_RECORD)
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,8 @@ class Scan:
     batch_cut: list[Record] = field(default_factory=list)
     """Records of an atomic batch that never became whole."""
     known: Known = Known()
+    short: bool = False
+    """Something made the file shorter, and nothing that is known explains it."""
 
     @property
     def damage(self) -> list[BadRange]:
@@ -112,7 +130,9 @@ class Scan:
 
     def durable_items(self) -> list[Item]:
         """What a reader that must not write may believe: all that lies before D,
-        and what is lost with the header."""
+        and what is lost with the header. Of a file that was made shorter all."""
+        if self.short:
+            return self.items
         return [item for item in self.items if item.offset < self.durable or _lost_behind_header(item, self.known)]
 
 
@@ -122,6 +142,13 @@ def scan(data: memoryview, salt: int, base_seq: int, known: Known) -> Scan:
     walk = _Walk(data, salt & 0xFFFFFFFF, base_seq, known)
     walk.run()
     return _judge(walk)
+
+
+def last_lost(base_seq: int, length: int, known: Known) -> int:
+    """The last sequence that may have been given out of a file of that length in
+    which nothing can be verified, 0 if it is not there."""
+    closed = scan(memoryview(b""), 0, base_seq, Known(close_mark=known.close_mark)).next_seq - 1
+    return max(closed, base_seq + known.room_lost(length) - 1)
 
 
 class _Walk:
@@ -139,8 +166,18 @@ class _Walk:
         self.base = base_seq
         self.expected = base_seq
         self.sealed = False
+        self.cut_off = len(data) < known.allocated
+        self.short = self.cut_off and not known.complete and known.records_end is None and not known.ends_with_close
 
     def run(self) -> None:
+        if self._records():
+            self._lose_end()
+        if self.known.header_lost and not self.known.complete and not any(isinstance(i, Record) for i in self.items):
+            self._lose_all()
+
+    def _records(self) -> bool:
+        """Walks all that is there. True if it ends with zeros, no bytes or a seal
+        mark, and not with a bad range."""
         while self.at < self.stop and not self.sealed:
             record = self._record(self.at)
             if record is None:
@@ -149,21 +186,29 @@ class _Walk:
                 if record is None and self.at > start and self.at == self._close_end():
                     continue
             elif self._above(record):
-                return
+                return False
             if record is None:
-                return
+                return False
             self.items.append(record)
             self.at = record.end
             self.expected = record.seq + 1
             self.sealed = record.kind == SEAL_MARK
-        if self.known.close is not None and self.at < self.known.close and not self.sealed:
+        return True
+
+    def _lose_end(self) -> None:
+        """What is missing where reading ended."""
+        if self.sealed:
+            self.short = False
+        elif self.short:
+            last = self.expected + self._lost(self.at, self.at) - 1
+            self.items.append(BadRange(self.at, self.at, self.expected, last))
+            self.expected = last + 1
+        elif self.known.close is not None and self.at < self.known.close:
             self._lose_to_close(self.known.close)
-        if self.known.header_lost and not self.known.complete and not any(isinstance(i, Record) for i in self.items):
-            self._lose_all()
 
     def _lose_all(self) -> None:
         """The header is lost and nothing verifies: what was there is not known."""
-        last = max(self.expected - 1, self.base - 1 + max(1, len(self.data) // SHORTEST_RECORD))
+        last = max(self.expected - 1, self.base - 1 + self.known.room_lost(len(self.data)))
         self.items = [BadRange(HEADER_LENGTH, self.at, self.base, last)]
         self.expected = last + 1
 
@@ -205,7 +250,7 @@ class _Walk:
             if record is not None and self._fits(record, at - start):
                 self.items.append(BadRange(start, at, self.expected, _counted(record) - 1))
                 return record
-        if self.known.close is not None and start < self.known.close + SHORTEST_RECORD:
+        if not self.short and self.known.close is not None and start < self.known.close + SHORTEST_RECORD:
             self._lose_to_close(self.known.close)
             return None
         end = max(start, min(round8(self.stop), len(self.data) & ~7))  # whole words of the file
@@ -230,7 +275,10 @@ class _Walk:
         return gap > 0 and self.expected <= _counted(record) <= self.expected + gap // SHORTEST_RECORD + 1
 
     def _lost(self, start: int, end: int) -> int:
-        """Rule 6: how many sequences stood in a range that nothing follows."""
+        """Rule 6: how many sequences stood in a range that nothing follows. That of
+        a file that was made shorter reaches to where the file ended."""
+        if self.short:
+            end = self.known.allocated
         header = record_header(self.data, start)
         if header is not None and header_verifies(self.data, start, header, self.seed):
             rest = max(0, end - start - header.length)
@@ -255,13 +303,14 @@ def _judge(walk: _Walk) -> Scan:
         sealed=walk.sealed,
         closed=False,
         known=walk.known,
+        short=walk.short,
     )
     if walk.known.complete:
         _complete(walk, result)
     else:
         _cut_torn(walk, result)
         _cut_batch(result)
-    result.closed = _is_closed(result)
+    result.closed = not walk.cut_off and _is_closed(result)
     return result
 
 
@@ -283,7 +332,7 @@ def _complete(walk: _Walk, result: Scan) -> None:
 def _cut_torn(walk: _Walk, result: Scan) -> None:
     """Rule 4."""
     for index, item in enumerate(result.items):
-        proved = item.offset < result.durable or _lost_behind_header(item, walk.known)
+        proved = result.short or item.offset < result.durable or _lost_behind_header(item, walk.known)
         if isinstance(item, BadRange) and not proved and _is_torn(walk, item):
             result.torn = replace(item, torn=True)
             del result.items[index:]
