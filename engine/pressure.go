@@ -42,9 +42,33 @@ func (l *Log) clearPressureLocked() {
 	if p.entered == 0 {
 		return
 	}
-	p.announce = append(p.announce, Event{Kind: EventBackpressureCleared, Backpressure: p.entered, Refused: p.refused})
+	if !p.foldCleared() {
+		p.announce = append(p.announce, Event{Kind: EventBackpressureCleared, Backpressure: p.entered, Refused: p.refused})
+	}
 	p.entered, p.refused = 0, 0
 	l.signalLocked()
+}
+
+// announceMax is how many changes of state wait to be told before those that came
+// and went meanwhile are told with an earlier one: the committer tells them, and it
+// may be waiting for a disk that hangs.
+const announceMax = 16
+
+// foldCleared adds what was refused since nobody was told that pressure was entered
+// to an earlier time of the same kind, and reports whether it did.
+func (p *pressure) foldCleared() bool {
+	n := len(p.announce)
+	if n < announceMax || p.announce[n-1].Kind != EventBackpressureEntered {
+		return false
+	}
+	for i := n - 2; i >= 0; i-- {
+		if earlier := &p.announce[i]; earlier.Kind == EventBackpressureCleared && earlier.Backpressure == p.entered {
+			earlier.Refused += p.refused
+			p.announce = p.announce[:n-1]
+			return true
+		}
+	}
+	return false
 }
 
 // setNoRoom notes why no further segment can be opened, nil when one can.
