@@ -249,13 +249,20 @@ func (r *recovery) settle(i int, contents []byte, scan segment.ScanResult, known
 	}
 	last := i == len(r.found)-1
 	sealable := scan.RecordsEnd+segment.SealBytesMax(scan.RecordsEnd) <= s.bytes.Load() // the file may have been cut off
-	if last && scan.Closed && sealable {
+	if last && scan.Closed && sealable && scan.LastSeq >= r.lastElsewhere() {
 		return r.continueSegment(s, contents, scan)
 	}
 	if err := r.quarantineCut(s, contents, scan, known); err != nil {
 		return err
 	}
 	return r.endSegment(s, contents, scan, last)
+}
+
+// lastElsewhere is the last sequence that the manifest or names in the bucket know to
+// have been given out. The next one may not stand in a segment that ends before it:
+// there a record has to follow on the one in front.
+func (r *recovery) lastElsewhere() uint64 {
+	return max(r.log.journal.state().Log().NextSeq-1, r.seen.seq)
 }
 
 // rewrite writes the bytes that no sync is proved to have covered again, from
@@ -431,8 +438,7 @@ func (r *recovery) setNumbers() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.appendStop = r.appendStop()
-	log := l.journal.state().Log()
-	last := max(log.NextSeq-1, r.seen.seq)
+	log, last := l.journal.state().Log(), r.lastElsewhere()
 	l.mu.nextSegmentID = max(l.mu.nextSegmentID, log.NextSegmentID, r.seen.id+1)
 	l.mu.epoch = max(l.mu.epoch, log.Epoch, r.claims.Made.Epoch, r.claims.Intended.Epoch)
 	for _, found := range r.found {
