@@ -64,6 +64,34 @@ func TestEngineCloseWaitsForALogThatIsBeingClosed(t *testing.T) {
 	}
 }
 
+// Whoever opens a log while another goroutine closes it gets it open.
+func TestALogThatIsBeingClosedIsOpenedAgainWhenItIs(t *testing.T) {
+	disk := vfs.NewFaulty(vfs.NewMem(1))
+	held := newGate(disk)
+	e := openOnDisk(t, simRoot, Options{FS: disk})
+	l := openLogTest(t, e, LogOptions{})
+	appendMany(t, l, 1, 3)
+	slow := disk.Add(vfs.Rule{Op: vfs.OpSyncData, Delay: time.Second})
+	closing := inBackground(l.Close)
+	ends(t, "the sync of the close mark", held.arrived)
+	opening := inBackground(func() *Log {
+		again, err := e.OpenLog("orders", LogOptions{})
+		if err != nil {
+			t.Errorf("open: %v", err)
+		}
+		return again
+	})
+	eventually(t, "the log is being opened", func() bool { return len(opening) > 0 || !e.lifecycle.TryLock() || unlock(&e.lifecycle) })
+	slow.Remove()
+	held.open()
+	if err := ends(t, "Close", closing); err != nil {
+		t.Fatal(err)
+	}
+	again := ends(t, "OpenLog", opening)
+	appendMany(t, again, 4, 3)
+	wantRecords(t, readAll(t, again, ReadOptions{}), 1, 6)
+}
+
 func unlock(m *sync.Mutex) bool {
 	m.Unlock()
 	return false

@@ -14,7 +14,7 @@ import (
 
 // OpenLog opens the named log, running recovery if the last owner did not close
 // it, or creates it. A log that is open already is returned as it is; its
-// options stay. The error matches ErrInvalidOptions for a bad name or option
+// options stay. One that is being closed is opened again when it is. The error matches ErrInvalidOptions for a bad name or option
 // and ErrNotFound for a missing log of a read-only engine.
 func (e *Engine) OpenLog(name string, opts LogOptions) (*Log, error) {
 	if err := ValidateLogName(name); err != nil {
@@ -40,13 +40,20 @@ func (e *Engine) OpenLog(name string, opts LogOptions) (*Log, error) {
 	return log, nil
 }
 
+// openedLog is the log if it is open. It waits for one that is being closed.
 func (e *Engine) openedLog(name string) (*Log, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.mu.closed {
-		return nil, ErrClosed
+	for {
+		e.mu.Lock()
+		log, closed := e.mu.logs[name], e.mu.closed
+		e.mu.Unlock()
+		switch {
+		case closed:
+			return nil, ErrClosed
+		case log == nil || !log.closed():
+			return log, nil
+		}
+		<-log.released
 	}
-	return e.mu.logs[name], nil
 }
 
 func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
