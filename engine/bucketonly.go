@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/engine/internal/tier"
+	"github.com/aof-nats/aof-nats/internal/exactjson"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
@@ -77,8 +77,9 @@ func (e *Engine) readBucketIdentity(ctx context.Context, name, folder string) (i
 		return identity, err
 	}
 	var stored logFile
-	if err := json.Unmarshal(body, &stored); err != nil || stored.LogID != identity.LogID {
-		return identity, fmt.Errorf("%w: %s/%s does not describe this log", ErrDamaged, folder, bucket.LogKey)
+	if err := exactjson.Unmarshal(body, &stored); err != nil || stored.LogID != identity.LogID {
+		e.opts.Logger.Error("bucket_identity_damaged", "group", "aof2.tier2", "log", name, "key", folder+"/"+bucket.LogKey, "error", err)
+		return identity, nil // it says no more than the folder's name, and every footer has the id
 	}
 	if stored.FormatVersion > rootFormatVersion {
 		return identity, fmt.Errorf("%w: %s/%s", ErrNewerFormat, folder, bucket.LogKey)

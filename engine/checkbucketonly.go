@@ -95,6 +95,9 @@ func (l *logChecker) listFolder() (objects []listedObject, err error) {
 		return int(int64(b.Generation) - int64(a.Generation))
 	})
 	l.checkEpochs(&epochs)
+	if err := l.checkClaims(&epochs); err != nil || l.bucketGone {
+		return nil, err
+	}
 	if identity {
 		err = l.checkStoredIdentity()
 	}

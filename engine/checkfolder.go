@@ -1,12 +1,12 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
+	"github.com/aof-nats/aof-nats/internal/exactjson"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
@@ -40,6 +40,9 @@ func (l *logChecker) checkFolder() error {
 		}
 	}
 	l.checkEpochs(&epochs)
+	if err := l.checkClaims(&epochs); err != nil || l.bucketGone {
+		return err
+	}
 	if err := l.checkOwner(epochs.last); err != nil {
 		return err
 	}
@@ -93,7 +96,7 @@ func (l *logChecker) checkStoredIdentity() error {
 	}
 	var stored logFile
 	if err == nil {
-		err = json.Unmarshal(body, &stored)
+		err = exactjson.Unmarshal(body, &stored)
 	}
 	switch {
 	case err != nil:
@@ -111,6 +114,7 @@ func (l *logChecker) checkStoredIdentity() error {
 // epochRange is the epochs that are claimed: a listing gives them in order.
 type epochRange struct {
 	first, last uint64
+	claimed     []uint64
 	gaps        []string
 }
 
@@ -121,7 +125,7 @@ func (e *epochRange) add(epoch uint64) {
 	if e.first == 0 {
 		e.first = epoch
 	}
-	e.last = epoch
+	e.last, e.claimed = epoch, append(e.claimed, epoch)
 }
 
 // checkEpochs verifies that claims have no gap: that is what tells a stale owner

@@ -46,11 +46,18 @@ func readClaims(fsys vfs.FS, path string) (known claimFile, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return claimFile{}, nil
 	}
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w; %s", err, claimFileRemedy)
+	}
 	if err == nil && known.FormatVersion > rootFormatVersion {
 		err = fmt.Errorf("%w: %s", ErrNewerFormat, path)
 	}
 	return known, err
 }
+
+// claimFileRemedy is what to do about a claim.json that is damaged: without it the
+// root cannot show that the last claim in the bucket is its own.
+const claimFileRemedy = "put it back from a copy, or write it anew with the epoch and the token of the last of the log's claims in the bucket"
 
 func (l *Log) writeClaims(known claimFile) error {
 	known.FormatVersion = rootFormatVersion

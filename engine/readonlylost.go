@@ -71,7 +71,8 @@ func (l *Log) survey(lacking evidence) (*survey, error) {
 			now.incomplete = ""
 		}
 	}
-	return now, now.addAbsent(absent)
+	err = now.addAbsent(absent)
+	return now, err
 }
 
 // whyIncomplete judges the manifest as recovery would, and by what the segments

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/aof-nats/aof-nats/internal/exactjson"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -107,7 +108,7 @@ func readJSON(fsys vfs.FS, path string, value any) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	if err := json.Unmarshal(data, value); err != nil {
+	if err := exactjson.Unmarshal(data, value); err != nil {
 		return fmt.Errorf("%w: decode %s: %w", ErrDamaged, path, err)
 	}
 	return nil

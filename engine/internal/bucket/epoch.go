@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/aof-nats/aof-nats/internal/exactjson"
 )
 
 // This file is the claims that fence a stale owner of a log. Epochs start at 1.
@@ -130,7 +132,7 @@ func (f *Folder) Holder(ctx context.Context, epoch uint64) (*FencedError, error)
 // decodeClaim reads the claim of that epoch. The length of body is bounded.
 func decodeClaim(body []byte, epoch uint64) (claim, bool) {
 	var read claim
-	if json.Unmarshal(body, &read) != nil || read.Format != claimFormat || read.Epoch != epoch || read.Token == "" {
+	if exactjson.Unmarshal(body, &read) != nil || read.Format != claimFormat || read.Epoch != epoch || read.Token == "" {
 		return claim{}, false
 	}
 	return read, true
