@@ -158,7 +158,7 @@ func (c *checker) checkLog(name string) error {
 		return nil // without its id nothing of the log can be verified
 	}
 	for _, step := range []func() error{
-		l.checkManifest, l.listFiles, l.checkSegments, l.checkSequences, l.checkFolder, l.listQuarantine,
+		l.checkManifest, l.assumeLost, l.listFiles, l.checkSegments, l.checkSequences, l.checkFolder, l.listQuarantine,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -177,6 +177,8 @@ type logChecker struct {
 	folder     *bucket.Folder // nil: there is no bucket that answers
 	found      *LogCheck
 	*logFiles
+	assumed  *assumption // nil: nothing
+	leftOut  map[string]bool
 	segments []*segmentCheck
 }
 
@@ -271,6 +273,6 @@ func (l *logChecker) withoutIdentity(finding Finding) error {
 // lostIdentity reports log.json: without the id in it nothing of the log is
 // opened, but nothing else is wrong with its records.
 func (l *logChecker) lostIdentity(finding Finding) {
-	finding.Reason += "; put it back from a copy: the log id is in the header of every segment"
+	finding.Reason += "; " + logFileRemedy
 	l.damaged(finding)
 }

@@ -26,7 +26,7 @@ type logFiles struct {
 // listFiles lists the log's files and makes the list of its segments.
 func (l *logChecker) listFiles() error {
 	if l.logFiles == nil {
-		l.logFiles = &logFiles{state: manifest.NewState()}
+		l.logFiles = &logFiles{state: l.withAssumed(manifest.NewState())}
 	}
 	if err := l.list(true); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (l *logChecker) list(withNotes bool) error {
 	l.hot, l.warm = make(map[uint64][]segmentName), make(map[uint64][]string)
 	err := l.eachFile(l.paths.segments, withNotes, func(name string) bool {
 		parsed, ok := parseSegmentName(name)
-		if ok {
+		if ok && !l.leftOut[l.paths.segment(parsed)] {
 			l.hot[parsed.id] = append(l.hot[parsed.id], parsed)
 		}
 		return ok

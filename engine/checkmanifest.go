@@ -80,7 +80,7 @@ func (l *logChecker) readManifest() (*manifest.Report, error) {
 		case err != nil && (try == checkTries || failedBefore != nil && failedBefore.Error() == err.Error()):
 			return nil, err
 		case err == nil && (report.Err() == nil || try == checkTries || before != nil && sameErrors(report.Err(), before.Err())):
-			l.logFiles = &logFiles{state: report.State}
+			l.logFiles = &logFiles{state: l.withAssumed(report.State)}
 			return report, nil
 		}
 		before, failedBefore = report, err

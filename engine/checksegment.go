@@ -131,6 +131,7 @@ func (s *segmentCheck) look() error {
 		if !s.counted && s.usable != 0 {
 			s.records = entry.RecordCount
 		}
+		s.checkNowhere()
 		return nil
 	}
 	if s.base == 0 { // opened, and no file

@@ -110,7 +110,7 @@ func (e *Engine) twinOf(name, logID string) (string, error) {
 }
 
 // logFileRemedy is what to do about a log.json that is lost.
-const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log"
+const logFileRemedy = "put it back from a copy: in a bucket it lies in the folder of the log; the log id is in the header of every segment too"
 
 // checkNew refuses to take a log for a new one that has files already.
 func (e *Engine) checkNew(paths logLayout) error {

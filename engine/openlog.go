@@ -69,7 +69,7 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	log.fixed = identity
 	if e.bucket != nil {
 		if log.folder, err = e.bucket.Log(identity.bucketFolder()); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+			return nil, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, logFileName, err, logFileRemedy)
 		}
 	}
 	if e.readOnly {
