@@ -127,3 +127,32 @@ func TestALogWhoseNextSequenceIsUnknownSaysSo(t *testing.T) {
 	}
 	end(e, b)
 }
+
+// A bucket that is away is a warning from the start, though no log is written to.
+func TestABucketThatIsAwayAtTheStartIsAWarning(t *testing.T) {
+	dir := t.TempDir()
+	root, bucket := filepath.Join(dir, "root"), filepath.Join(dir, "bucket")
+	options := engine.Options{Bucket: "file://" + bucket, ProbeBucket: true}
+	e, err := engine.Open(root, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(e.Close(), os.Rename(bucket, bucket+".away")); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = engine.Open(root, options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	b := startBridge(t, Options{Engine: e, Logs: ordersLog()})
+	if warnings := b.Warnings(); len(warnings) != 1 || !strings.HasPrefix(warnings[0], "the bucket takes nothing since ") {
+		t.Errorf("warnings %q", warnings)
+	}
+	if reasons := b.Ready(); len(reasons) != 0 {
+		t.Errorf("readiness says %q", reasons)
+	}
+	if err := os.Rename(bucket+".away", bucket); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the warning ends", func() bool { return len(b.Warnings()) == 0 })
+}

@@ -27,6 +27,8 @@ type coordinator struct {
 		started  map[uint64]map[planner.Kind]int64 // by log id: when a move last started
 		outage   outage                            // of uploads
 		unasked  outage                            // of evictions that have to ask the bucket first
+		unprobed outage                            // of a bucket that was away when the engine was opened
+		probing  bool                              // it is asked again
 		counts   map[MoveKind]MoveCounts
 		doubtful []planner.Action // verifications that are due, as of the last plan
 	}
@@ -79,6 +81,7 @@ func (c *coordinator) run(ctx context.Context) {
 		for _, action := range c.plan(now) {
 			c.launch(action)
 		}
+		c.probeAgain(ctx, now)
 		timer.Reset(c.untilRetry(now))
 		select {
 		case <-ctx.Done():
@@ -194,6 +197,7 @@ func (c *coordinator) noteEnd(action planner.Action, err error, compressible []m
 // endOutageLocked notes that the bucket answers. Everything that failed while it
 // did not may be tried again at once.
 func (c *coordinator) endOutageLocked() {
+	c.mu.unprobed.end()
 	if !c.mu.outage.end() {
 		return
 	}
@@ -232,8 +236,10 @@ func (c *coordinator) untilRetry(planned time.Time) time.Duration {
 	if outage > now {
 		next = min(next, outage) // for those that wait behind the one that failed
 	}
-	if at := c.mu.unasked.notBefore.UnixNano(); c.mu.unasked.attempts > 0 && at > now {
-		next = min(next, at)
+	for _, other := range c.otherOutagesLocked() {
+		if at := other.notBefore.UnixNano(); other.attempts > 0 && at > now {
+			next = min(next, at)
+		}
 	}
 	return time.Duration(next-now) + time.Millisecond
 }

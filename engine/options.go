@@ -32,9 +32,10 @@ type Options struct {
 	// other owners of its logs read. Default: the root's directory.
 	Owner string
 	// ProbeBucket makes Open find out whether the bucket takes uploads, and refuse
-	// one that never will with ErrBucketRefused. That is a request or two, and up
-	// to 5 seconds if the bucket does not answer. Without it the first upload
-	// finds out.
+	// one that never will with ErrBucketRefused. That is two or three requests, and
+	// up to 5 seconds if the bucket does not answer: then it is an outage from the
+	// start, and is asked again until it answers. Without it the first upload finds
+	// out.
 	ProbeBucket bool
 	// AllowUnfencedBucket accepts a bucket that lets a second writer create a key
 	// that exists, so that a stale owner cannot be kept out.

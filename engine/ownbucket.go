@@ -24,15 +24,65 @@ func (l *Log) checkOwnBucket(ctx context.Context, known claimFile) error {
 	if !l.engine.claimedHere(known) {
 		return nil
 	}
-	_, err := l.folder.Holder(ctx, known.Made.Epoch)
+	return l.engine.checkClaim(ctx, l.folder, known, l.claimPath())
+}
+
+// checkClaim makes sure that a claim that this root made is in a log's folder; path
+// is where the root remembers it.
+func (e *Engine) checkClaim(ctx context.Context, folder *bucket.Folder, known claimFile, path string) error {
+	_, err := folder.Holder(ctx, known.Made.Epoch)
 	if !errors.Is(err, bucket.ErrMissing) {
 		return err
 	}
-	l.engine.lookAgainForBucket()
+	e.lookAgainForBucket()
 	return fmt.Errorf("%w: %s has no claim of epoch %d in %s, which this root made; nothing is uploaded or dropped because of it;"+
 		" mount or bring back what was there, and it goes on by itself;"+
 		" if that is gone for good, stop, remove %s and start again: the log begins anew in this bucket, with what is on the local disk",
-		errOtherBucket, l.engine.bucket, known.Made.Epoch, l.folder.Name(), l.claimPath())
+		errOtherBucket, e.bucket, known.Made.Epoch, folder.Name(), path)
+}
+
+// checkAnyClaim does so for one log that has claimed its epoch here, whichever it is:
+// a request tells one bucket from another.
+func (e *Engine) checkAnyClaim(ctx context.Context) error {
+	name, known, err := e.anyClaim()
+	if err != nil || name == "" {
+		return err
+	}
+	folder := e.folderOf(name)
+	if folder == nil {
+		return nil // whoever opens the log says what is wrong with it
+	}
+	return e.checkClaim(ctx, folder, known, filepath.Join(newLogLayout(e.dir, name).dir, claimFileName))
+}
+
+// folderOf is the folder of a log that is not opened yet, nil if its identity does
+// not say which.
+func (e *Engine) folderOf(name string) *bucket.Folder {
+	var identity logFile
+	if readJSON(e.opts.FS, newLogLayout(e.dir, name).logFile(), &identity) != nil {
+		return nil
+	}
+	folder, err := e.bucket.Log(identity.bucketFolder())
+	if err != nil {
+		return nil
+	}
+	return folder
+}
+
+// anyClaim returns the name and the claims of a log that has claimed its epoch in
+// the bucket of this URL, "" if none has.
+func (e *Engine) anyClaim() (name string, known claimFile, err error) {
+	logs, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", claimFile{}, nil
+	}
+	for _, entry := range logs {
+		known, readErr := readClaims(e.opts.FS, filepath.Join(e.dir, logsDirName, entry.Name(), claimFileName))
+		if readErr == nil && e.claimedHere(known) {
+			return entry.Name(), known, nil
+		}
+	}
+	return "", claimFile{}, err
 }
 
 // claimedHere reports whether a claim was made in the bucket of this URL. An older
@@ -71,15 +121,6 @@ func (e *Engine) usedBucket() (bool, error) {
 	if err != nil || root.Bucket == e.bucketURL() {
 		return err == nil, err
 	}
-	logs, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	for _, entry := range logs {
-		known, readErr := readClaims(e.opts.FS, filepath.Join(e.dir, logsDirName, entry.Name(), claimFileName))
-		if readErr == nil && e.claimedHere(known) {
-			return true, nil
-		}
-	}
-	return false, err
+	name, _, err := e.anyClaim()
+	return name != "", err
 }

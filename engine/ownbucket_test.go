@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
 	"github.com/aof-nats/aof-nats/manifest"
@@ -72,6 +73,48 @@ func TestABucketThatIsNotMountedIsNotMadeAnew(t *testing.T) {
 				t.Errorf("told %+v", quarantined)
 			}
 			eventually(t, "the outage ends", func() bool { return r.engine.Stats().Outage.Failures == 0 })
+		})
+	}
+}
+
+// Whether anybody writes or not: that the bucket is not there is known when the root
+// is opened, and that it is back when it is, and no more is asked then.
+func TestABucketThatIsAwayAtTheStartIsAnOutageAtOnce(t *testing.T) {
+	for name, mountPoint := range map[string]bool{"no directory": false, "an empty mount point": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newTieredRoot(t)
+			r.opts.ProbeBucket = true
+			r.open(t)
+			r.fill(t, 1, 30)
+			if err := r.log.Wait(shortly(t), 30, Cold); err != nil {
+				t.Fatal(err)
+			}
+			r.close(t)
+			dir, away := r.bucketDir(), r.bucketDir()+".away"
+			moveDir(t, dir, away)
+			if mountPoint {
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.open(t)
+			if outage := r.engine.Stats().Outage; outage.Failures == 0 || outage.Err == nil || outage.Since.IsZero() {
+				t.Errorf("outage %+v", outage)
+			}
+			if entries, err := os.ReadDir(dir); mountPoint && (err != nil || len(entries) > 0) || !mountPoint && !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("there are %v, %v", entries, err)
+			}
+			if mountPoint {
+				if err := os.Remove(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			moveDir(t, away, dir)
+			eventually(t, "the outage ends", func() bool { return r.engine.Stats().Outage.Failures == 0 })
+			if wait := r.engine.coordinator.untilRetry(time.Now()); wait < time.Hour {
+				t.Errorf("something is asked in %s", wait)
+			}
 		})
 	}
 }

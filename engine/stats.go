@@ -21,8 +21,9 @@ type Stats struct {
 
 // BucketOutage is a time in which no upload succeeds, because the bucket does
 // not answer or takes nothing, or in which it cannot be asked for the objects
-// because of which local copies are to be dropped. It ends with the next of
-// these that succeeds; one is tried now and then.
+// because of which local copies are to be dropped; it may begin when the engine is
+// opened (Options.ProbeBucket). It ends with the next of these that succeeds; one is
+// tried now and then.
 type BucketOutage struct {
 	Since    time.Time // when the first of them failed
 	Failures int       // those that failed since, in a row
@@ -89,11 +90,16 @@ func (c *coordinator) bucketOutage() BucketOutage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shown := &c.mu.outage
-	if shown.attempts == 0 {
-		shown = &c.mu.unasked
+	for _, other := range c.otherOutagesLocked() {
+		if shown.attempts == 0 {
+			shown = other
+		}
 	}
 	return BucketOutage{Since: shown.began, Failures: shown.attempts, Err: shown.cause}
 }
+
+// otherOutagesLocked are those in which nothing failed to be uploaded.
+func (c *coordinator) otherOutagesLocked() []*outage { return []*outage{&c.mu.unasked, &c.mu.unprobed} }
 
 // moved counts the moves that ended.
 func (c *coordinator) moved() map[MoveKind]MoveCounts {
