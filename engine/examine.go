@@ -52,8 +52,8 @@ func (l *Log) examine(name segmentName, entry *manifest.Segment) (*foundSegment,
 
 func (l *Log) readEnds(file vfs.File, found *foundSegment) error {
 	ends, err := readFileEnds(file)
-	if err != nil {
-		return err
+	if err != nil && !(isUnreadable(err) && found.sealedBefore()) {
+		return err // else the manifest says what they would
 	}
 	found.file.bytes.Store(ends.bytes)
 	if err := l.findFooter(ends, found); err != nil {
@@ -88,7 +88,8 @@ func (l *Log) findFooter(ends fileEnds, found *foundSegment) error {
 	return nil
 }
 
-// fileEnds is what stands where a segment file has its header and its footer.
+// fileEnds is what stands where a segment file has its header and its footer, nil
+// where that cannot be read.
 type fileEnds struct {
 	bytes int64 // length of the file
 	head  []byte
@@ -99,14 +100,15 @@ func readFileEnds(file vfs.File) (ends fileEnds, err error) {
 	if ends.bytes, err = file.Size(); err != nil {
 		return ends, err
 	}
-	ends.head = make([]byte, min(ends.bytes, segment.HeaderBytes))
-	if _, err := file.ReadAt(ends.head, 0); err != nil && !errors.Is(err, io.EOF) {
+	head := make([]byte, min(ends.bytes, segment.HeaderBytes))
+	if _, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return ends, fmt.Errorf("read header: %w", err)
 	}
-	ends.tail = make([]byte, min(ends.bytes, segment.FooterBytes))
-	if _, err := file.ReadAt(ends.tail, ends.bytes-int64(len(ends.tail))); err != nil && !errors.Is(err, io.EOF) {
+	tail := make([]byte, min(ends.bytes, segment.FooterBytes))
+	if _, err := file.ReadAt(tail, ends.bytes-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return ends, fmt.Errorf("read footer: %w", err)
 	}
+	ends.head, ends.tail = head, tail
 	return ends, nil
 }
 
@@ -132,6 +134,9 @@ func (l *Log) whatIsNewer(name segmentName) (newer, err error) {
 	}
 	defer func() { err = joinClose(err, file.Close()) }()
 	ends, err := readFileEnds(file)
+	if isUnreadable(err) {
+		return nil, nil // whether that matters is judged with the manifest
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ func (l *Log) fileContradicts(name segmentName) (why string, err error) {
 		return fmt.Sprintf("the manifest has segment %d with base sequence %d", entry.ID, entry.BaseSeq), nil
 	}
 	ends, err := l.readEndsOf(name)
+	if isUnreadable(err) {
+		return "", nil // examine tells whether it can do without
+	}
 	if err != nil {
 		return "", err
 	}
