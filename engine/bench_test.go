@@ -14,6 +14,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // benchRecord is a record of 128 bytes of payload.
@@ -226,4 +227,55 @@ func readBench(b *testing.B, l *Log, atMost int) (count int) {
 		b.Fatal(err)
 	}
 	return count
+}
+
+// withSegments gives a log sealed segments of one size, all of them only hot, as if
+// they had been written.
+func withSegments(b *testing.B, l *Log, count int, bytes int64) {
+	b.Helper()
+	state, list := l.journal.state(), make([]*segmentFile, 0, count)
+	for i := range uint64(count) {
+		header := segment.Header{LogID: l.id, ID: i + 1, BaseSeq: 10*i + 1, Created: 1, Epoch: 1, Salt: i}
+		footer := segment.Footer{ID: header.ID, Salt: i, BaseSeq: header.BaseSeq, Count: 10, FirstSeq: header.BaseSeq, LastSeq: 10*i + 10}
+		for _, record := range []manifest.Record{openedRecord(header), sealedRecord(&footer)} {
+			next, err := state.Apply(record)
+			if err != nil {
+				b.Fatal(err)
+			}
+			state = next
+		}
+		s := &segmentFile{header: header}
+		s.bytes.Store(bytes)
+		s.noteSealed(&footer)
+		list = append(list, s)
+	}
+	l.journal.published.Store(state)
+	l.segments.Store(&list)
+}
+
+// BenchmarkRoomForCompression is what a segment that is prepared waits for under the
+// lock of the disk's room: in a log of 10,000 segments that are only hot, as large as
+// the next one, or larger.
+func BenchmarkRoomForCompression(b *testing.B) {
+	for name, bytes := range map[string]int64{"as large": 64 << 20, "larger": 65 << 20} {
+		b.Run(name, func(b *testing.B) {
+			e, err := Open(b.TempDir(), Options{manual: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			l, err := e.OpenLog("bench", LogOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			whole := l.segments.Load()
+			withSegments(b, l, 10_000, bytes)
+			for b.Loop() {
+				e.disk.forCompression(64 << 20)
+			}
+			l.segments.Store(whole)
+			if err := e.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }
