@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,14 +131,14 @@ type listedObject struct {
 	err    error
 }
 
-// listObjects returns the newest generation of each segment, in order.
+// listObjects returns the object of each segment that counts, in order.
 func (l *Log) listObjects(ctx context.Context) ([]listedObject, error) {
 	objects, err := l.listGenerations(ctx)
 	return slices.CompactFunc(objects, func(a, b listedObject) bool { return a.ID == b.ID }), err
 }
 
 // listGenerations returns the objects of segments that are part of the log, by id,
-// the newest generation first.
+// for each segment the one that counts first.
 func (l *Log) listGenerations(ctx context.Context) (objects []listedObject, err error) {
 	for listed, err := range l.folder.List(ctx, bucket.SegmentsPrefix) {
 		if err != nil {
@@ -151,14 +150,11 @@ func (l *Log) listGenerations(ctx context.Context) (objects []listedObject, err 
 		}
 		objects = append(objects, listedObject{SegmentKey: key, bytes: listed.Bytes})
 	}
-	slices.SortFunc(objects, func(a, b listedObject) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.Generation, a.Generation))
-	})
 	return l.dropSuperseded(ctx, objects)
 }
 
-// readFooters opens objects, several at a time. One that is damaged stays
-// closed; an error is that of the bucket.
+// readFooters opens objects that are not open, several at a time. One that is
+// damaged stays closed; an error is that of the bucket.
 func (l *Log) readFooters(ctx context.Context, objects []listedObject) error {
 	var group sync.WaitGroup
 	atOnce := footersAtOnce
@@ -167,6 +163,9 @@ func (l *Log) readFooters(ctx context.Context, objects []listedObject) error {
 	}
 	slots := make(chan struct{}, atOnce)
 	for i := range objects {
+		if objects[i].object != nil {
+			continue
+		}
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
@@ -217,12 +216,19 @@ func (l *Log) coldSegments(keys []listedObject) []*segmentFile {
 		listed := &keys[i]
 		entry := state.Segment(listed.ID)
 		s := known[listed.ID]
-		if s == nil || entry != nil && (s.lost != "" || s.baseSeq() != entry.BaseSeq || s.lastSeq.Load() != entry.LastSeq) {
+		if s == nil || entry != nil && !s.isOf(entry) {
 			s = l.coldSegment(listed, entry)
 		}
 		list = append(list, s)
 	}
 	return list
+}
+
+// isOf reports whether a segment of a bucket is the one that its entry describes.
+func (s *segmentFile) isOf(entry *manifest.Segment) bool {
+	sealed := s.seal.Load()
+	return sealed != nil && s.header.Salt == entry.Salt && s.baseSeq() == entry.BaseSeq &&
+		s.lastSeq.Load() == entry.LastSeq && sealed.SegmentCRC64 == entry.SegmentCRC64
 }
 
 func (l *Log) coldSegment(listed *listedObject, entry *manifest.Segment) *segmentFile {

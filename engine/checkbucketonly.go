@@ -65,7 +65,7 @@ func (c *checker) checkBareFolder(folder string) (err error) {
 	return nil
 }
 
-// listFolder lists the objects of segments by id, the newest generation first.
+// listFolder lists the objects of segments.
 func (l *logChecker) listFolder() (objects []listedObject, err error) {
 	l.opts.OnProgress(l.name, l.folder.Name())
 	epochs, identity := epochRange{}, false
@@ -88,12 +88,6 @@ func (l *logChecker) listFolder() (objects []listedObject, err error) {
 			})
 		}
 	}
-	slices.SortFunc(objects, func(a, b listedObject) int {
-		if a.ID != b.ID {
-			return int(int64(a.ID) - int64(b.ID))
-		}
-		return int(int64(b.Generation) - int64(a.Generation))
-	})
 	l.checkEpochs(&epochs)
 	if err := l.checkClaims(&epochs); err != nil || l.bucketGone {
 		return nil, err
@@ -104,14 +98,15 @@ func (l *logChecker) listFolder() (objects []listedObject, err error) {
 	return objects, err
 }
 
-// noteSuperseded leaves out what an owner put that had been overtaken.
+// noteSuperseded leaves out what an owner put that had been overtaken, and sorts
+// the rest by id, for each segment the object that counts first.
 func (l *logChecker) noteSuperseded(objects []listedObject) ([]listedObject, error) {
-	superseded, err := findSuperseded(l.ctx, l.folder, l.id, objects)
+	superseded, err := rankObjects(l.ctx, l.folder, l.id, objects)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(objects, func(listed listedObject) bool {
-		by, is := superseded[keySpan(listed.SegmentKey)]
+		by, is := superseded[listed.String()]
 		if is {
 			l.note(Finding{
 				Kind: FoundUnknown, Part: PartBucket, Segment: listed.ID, Path: l.folder.Name() + "/" + listed.String(), Bytes: listed.bytes, Reason: by.String(),
@@ -121,7 +116,7 @@ func (l *logChecker) noteSuperseded(objects []listedObject) ([]listedObject, err
 	}), nil
 }
 
-// checkGenerations checks the objects of one segment. The newest that verifies
+// checkGenerations checks the objects of one segment. The first that verifies
 // counts.
 func (l *logChecker) checkGenerations(objects []listedObject) error {
 	s := &segmentCheck{log: l, id: objects[0].ID}

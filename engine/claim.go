@@ -67,13 +67,17 @@ func (l *Log) writeClaims(known claimFile) error {
 // ownerNameBytesMax keeps a claim short, whatever the root is called.
 const ownerNameBytesMax = 512
 
+// place is where the root is: what tells it from a copy of it.
+func (e *Engine) place() string {
+	if e.opts.Owner != "" {
+		return e.opts.Owner
+	}
+	return e.dir
+}
+
 // ownerName tells this root from a copy of it, which has the same node id.
 func (e *Engine) ownerName() string {
-	name := e.opts.Owner
-	if name == "" {
-		name = e.dir
-	}
-	return fmt.Sprintf("%.*s (node %s)", ownerNameBytesMax, name, e.root.NodeID)
+	return fmt.Sprintf("%.*s (node %s)", ownerNameBytesMax, e.place(), e.root.NodeID)
 }
 
 // claimUpTo claims an epoch and those below it that owners took who never put
@@ -97,6 +101,7 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	first := epoch
+	l.claiming.overtook = highest > 0
 	if highest > 0 {
 		first = min(highest+1, epoch)
 		// Before the claim too, which would fence the root that has more.

@@ -50,7 +50,7 @@ func (l *Log) compressionFailed(id uint64, attempt int, cause error) error {
 		return cause // begun again when the log is opened
 	}
 	reason := reasonOf(cause)
-	failed := manifest.Record{SegmentID: id, Payload: &manifest.CompressionFailed{Reason: reason, Attempt: uint16(min(attempt, 1<<16-1))}}
+	failed := manifest.Record{SegmentID: id, Payload: &manifest.CompressionFailed{Reason: reason, Attempt: attemptCount(attempt)}}
 	if err := l.noteMove(failed); err != nil {
 		return errors.Join(cause, err)
 	}

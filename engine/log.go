@@ -55,6 +55,9 @@ type Log struct {
 	claiming struct {
 		sync.Mutex
 		epoch atomic.Uint64 // that was claimed
+		// overtook says that others had claimed before, and that the bucket was
+		// looked through for what they put. It is written before epoch is.
+		overtook bool
 	}
 
 	// emitting is held while OnEvent runs.

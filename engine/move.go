@@ -127,3 +127,6 @@ func copyAndSum(ctx context.Context, w io.Writer, file vfs.File, bytes int64) (u
 	}
 	return sum.Sum64(), nil
 }
+
+// attemptCount is a number of attempts as the manifest records it.
+func attemptCount(attempt int) uint16 { return uint16(min(attempt, 1<<16-1)) }

@@ -25,15 +25,15 @@ func (l *Log) upload(moving context.Context, id uint64, attempt int) error {
 	if err != nil {
 		return err
 	}
-	done, err := l.putObject(ctx, entry, intent.Key)
+	key, done, err := l.putSegment(ctx, entry, intent, attempt)
 	if err == nil {
 		err = l.folder.Superseded(ctx, epoch)
 	}
 	if err != nil {
-		return l.uploadFailed(ctx, entry, intent.Key, attempt, err)
+		return l.uploadFailed(ctx, entry, key, attempt, err)
 	}
 	records := []manifest.Record{{SegmentID: id, Payload: done}}
-	if old := entry.Cold.Key; entry.Resident.Has(manifest.TierCold) && old != intent.Key {
+	if old := entry.Cold.Key; entry.Resident.Has(manifest.TierCold) && old != key {
 		records = append(records, l.deleteRecord(entry, old))
 	}
 	if err := l.noteMove(records...); err != nil {
@@ -50,14 +50,49 @@ func (l *Log) upload(moving context.Context, id uint64, attempt int) error {
 // uploadIntent is the open intent to upload a segment, which may have been put
 // already, or a new one.
 func (l *Log) uploadIntent(entry *manifest.Segment) (*manifest.Upload, error) {
-	for open := range l.journal.state().Uploads() {
-		if open.SegmentID == entry.ID {
-			return open, nil
+	if open := l.openIntent(entry.ID); open != nil {
+		return open, nil
+	}
+	return l.announce(entry, entry.NextGeneration)
+}
+
+// putSegment puts a segment under the key of its intent, or under the next one
+// that no overtaken owner has used, and returns the key.
+func (l *Log) putSegment(ctx context.Context, entry *manifest.Segment, intent *manifest.Upload, attempt int) (key string, done *manifest.UploadDone, err error) {
+	for {
+		done, err = l.putObject(ctx, entry, intent.Key)
+		if !errors.Is(err, errLateObject) {
+			return intent.Key, done, err
+		}
+		l.engine.opts.Logger.Warn("object_superseded", "group", "aof2.tier2", "log", l.name, "key", intent.Key, "reason", err)
+		failed := &manifest.UploadFailed{Key: intent.Key, Reason: reasonOf(err), Attempt: attemptCount(attempt)}
+		next, nextErr := l.announce(entry, intent.Generation+1, manifest.Record{SegmentID: entry.ID, Payload: failed})
+		if nextErr != nil {
+			return intent.Key, nil, errors.Join(err, nextErr)
+		}
+		intent = next
+	}
+}
+
+// openIntent is the intent to upload a segment that was announced last, if it is
+// still open: its object may be there. Earlier ones that are open were given up,
+// because their keys have objects of somebody else.
+func (l *Log) openIntent(id uint64) *manifest.Upload {
+	state := l.journal.state()
+	entry := state.Segment(id)
+	for open := range state.Uploads() {
+		if open.SegmentID == id && open.Generation+1 == entry.NextGeneration {
+			return open
 		}
 	}
-	key := bucket.SegmentKey{ID: entry.ID, First: entry.FirstSeq, Last: entry.LastSeq, Generation: entry.NextGeneration}.String()
-	started := &manifest.UploadStarted{Key: key, Generation: entry.NextGeneration}
-	if err := l.noteMove(manifest.Record{SegmentID: entry.ID, Payload: started}); err != nil {
+	return nil
+}
+
+// announce records the intent to upload a segment, behind other records.
+func (l *Log) announce(entry *manifest.Segment, generation uint32, before ...manifest.Record) (*manifest.Upload, error) {
+	key := bucket.SegmentKey{ID: entry.ID, First: entry.FirstSeq, Last: entry.LastSeq, Generation: generation}.String()
+	started := manifest.Record{SegmentID: entry.ID, Payload: &manifest.UploadStarted{Key: key, Generation: generation}}
+	if err := l.noteMove(append(before, started)...); err != nil {
 		return nil, err
 	}
 	return l.journal.state().Upload(key), nil
@@ -102,6 +137,10 @@ func (l *Log) copyWarm(ctx context.Context, entry *manifest.Segment, w io.Writer
 // uploads stop until somebody looks.
 var errOtherObject = errors.New("engine: the bucket has another object at this segment's key")
 
+// errLateObject says that a key has the object of an owner that this one has
+// overtaken: the next generation is used.
+var errLateObject = errors.New("engine: an owner that was overtaken has put its object at this segment's key")
+
 // adoptObject takes over an object that an earlier try put: its compressed bytes
 // may differ, the segment in it may not.
 func (l *Log) adoptObject(ctx context.Context, entry *manifest.Segment, key string) (*manifest.UploadDone, error) {
@@ -109,8 +148,12 @@ func (l *Log) adoptObject(ctx context.Context, entry *manifest.Segment, key stri
 	if err != nil {
 		return nil, err
 	}
-	object, err := tier.OpenObject(ctx, &coldSource{folder: l.folder, key: key}, attributes.Bytes, 0, l.identity(entry))
+	identity := tier.Identity{LogID: l.id, SegmentID: entry.ID}
+	object, err := tier.OpenObject(ctx, &coldSource{folder: l.folder, key: key}, attributes.Bytes, 0, identity)
 	if err == nil {
+		if err := l.isSameSegment(ctx, object, entry, key); err != nil {
+			return nil, err
+		}
 		err = object.WriteSegment(ctx, io.Discard)
 	}
 	if errors.Is(err, tier.ErrCorrupt) {
@@ -122,13 +165,31 @@ func (l *Log) adoptObject(ctx context.Context, entry *manifest.Segment, key stri
 	if err != nil {
 		return nil, err
 	}
-	footer := object.Footer()
-	if footer.FirstSeq != entry.FirstSeq || footer.LastSeq != entry.LastSeq || footer.SegmentCRC64 != entry.SegmentCRC64 {
-		return nil, fmt.Errorf("%w: %s holds sequences %d to %d with CRC-64 %016x", errOtherObject, key, footer.FirstSeq, footer.LastSeq, footer.SegmentCRC64)
-	}
 	return &manifest.UploadDone{
 		Key: key, ETag: attributes.ETag, ObjectBytes: uint64(attributes.Bytes), TailBytes: uint32(object.TailBytes()),
 	}, nil
+}
+
+// isSameSegment makes sure that an object holds the segment of its key. Another
+// one of a lower epoch came behind this owner's claim, which looked for such: who
+// put it had been overtaken, and has not counted it as cold. One of a higher epoch
+// says that this owner was.
+func (l *Log) isSameSegment(ctx context.Context, object *tier.Object, entry *manifest.Segment, key string) error {
+	footer := object.Footer()
+	if tier.SameSegment(&footer, entryFooter(l.id, entry)) {
+		return nil
+	}
+	cause, claimed := errOtherObject, l.claiming.epoch.Load()
+	switch {
+	case footer.Epoch > claimed:
+		if err := l.folder.Superseded(ctx, claimed); err != nil {
+			return err
+		}
+	case l.claiming.overtook && footer.Epoch < claimed && footer.FirstSeq == entry.FirstSeq && footer.LastSeq == entry.LastSeq:
+		cause = errLateObject
+	}
+	return fmt.Errorf("%w: %s of epoch %d holds sequences %d to %d with CRC-64 %016x and salt %016x",
+		cause, key, footer.Epoch, footer.FirstSeq, footer.LastSeq, footer.SegmentCRC64, footer.Salt)
 }
 
 // abandonKey gives up a key whose object is damaged: the next try takes the next
@@ -156,7 +217,7 @@ func (l *Log) uploadFailed(ctx context.Context, entry *manifest.Segment, key str
 	}
 	reason := reasonOf(cause)
 	if l.journal.state().Upload(key) != nil {
-		failed := &manifest.UploadFailed{Key: key, Reason: reason, Attempt: uint16(min(attempt, 1<<16-1))}
+		failed := &manifest.UploadFailed{Key: key, Reason: reason, Attempt: attemptCount(attempt)}
 		if err := l.noteMove(manifest.Record{SegmentID: entry.ID, Payload: failed}); err != nil {
 			return errors.Join(cause, err)
 		}
