@@ -31,6 +31,9 @@ func (r *recovery) adoptCopies() error {
 			return err
 		}
 	}
+	if err := r.takeOver(); err != nil {
+		return err
+	}
 	state := r.log.journal.state()
 	for _, found := range r.found {
 		found.learn(r.log, state.Segment(found.name.id))

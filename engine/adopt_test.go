@@ -52,6 +52,7 @@ func newLosableRoot(t *testing.T, closed bool) *tieredRoot {
 func (r *tieredRoot) killed(t *testing.T) *tieredRoot {
 	t.Helper()
 	left := r.another(t)
+	left.opts.Owner = r.engine.place() // nobody has moved it
 	// What the root that is left behind does to end touches no bucket.
 	r.close(t)
 	left.open(t)

@@ -117,11 +117,7 @@ func (r *recovery) adoptObject(listed *listedObject) error {
 	}
 	var arrival []manifest.Record
 	if !isCold {
-		if state.Upload(key) == nil {
-			arrival = append(arrival, manifest.Record{SegmentID: listed.ID, Payload: &manifest.UploadStarted{Key: key, Generation: listed.Generation}})
-		}
-		done := &manifest.UploadDone{Key: key, ObjectBytes: uint64(listed.bytes), TailBytes: uint32(listed.object.TailBytes())}
-		arrival = append(arrival, manifest.Record{SegmentID: listed.ID, Payload: done})
+		arrival = r.arrivalOf(listed)
 	}
 	refused, err := r.adoptSegment(&footer, 0, arrival)
 	if refused != "" {

@@ -26,6 +26,11 @@ type claimFile struct {
 	Made          madeClaim `json:"made"`
 	Intended      madeClaim `json:"intended"`
 	CheckedEpoch  uint64    `json:"checked_epoch"`
+	// Place is where the root was then. One that is opened elsewhere was moved,
+	// restored or copied: see takeover.go.
+	Place string `json:"place,omitempty"`
+	// BucketGoesOn says that the bucket was found to go on behind this root.
+	BucketGoesOn bool `json:"bucket_goes_on,omitempty"`
 }
 
 // madeClaim is an epoch, 0 for none, the token that it was claimed with, and the
@@ -105,7 +110,7 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 	if highest > 0 {
 		first = min(highest+1, epoch)
 		// Before the claim too, which would fence the root that has more.
-		if err := l.checkDivergence(ctx, known.CheckedEpoch); err != nil {
+		if err := l.lookForOthers(ctx, known); err != nil {
 			return err
 		}
 	}
@@ -121,15 +126,27 @@ func (l *Log) claimUpTo(ctx context.Context, epoch uint64) error {
 		known.Made = known.Intended
 	}
 	if highest > 0 {
-		if err := l.checkDivergence(ctx, known.CheckedEpoch); err != nil {
+		if err := l.lookForOthers(ctx, known); err != nil {
 			return err
 		}
 	}
 	known.Intended, known.CheckedEpoch = madeClaim{}, epoch
+	known.Place, known.BucketGoesOn = l.engine.place(), false
 	if err := l.writeClaims(known); err != nil {
 		return err
 	}
 	return l.folder.Superseded(ctx, epoch)
+}
+
+// lookForOthers looks for what others have put, and remembers that the bucket goes
+// on behind this root: the next open takes that over.
+func (l *Log) lookForOthers(ctx context.Context, known claimFile) error {
+	err := l.checkDivergence(ctx, known.CheckedEpoch)
+	if errors.Is(err, errRecordsBehind) {
+		known.BucketGoesOn = true
+		return errors.Join(err, l.writeClaims(known))
+	}
+	return err
 }
 
 // checkOwnClaim makes sure that the highest claim in the bucket is the last one

@@ -137,7 +137,7 @@ func reasonOf(err error) manifest.Reason {
 		return manifest.ReasonUnavailable
 	case errors.Is(err, bucket.ErrFenced):
 		return manifest.ReasonFenced
-	case errors.Is(err, errOtherObject), errors.Is(err, errLateObject), errors.Is(err, errOtherRecords):
+	case errors.Is(err, errOtherObject), errors.Is(err, errLateObject), errors.Is(err, errOtherRecords), errors.Is(err, errRecordsBehind):
 		return manifest.ReasonChecksum
 	case errors.Is(err, tier.ErrCorrupt), errors.Is(err, tier.ErrIdentity):
 		return manifest.ReasonCodec

@@ -17,9 +17,14 @@ import (
 // the log, such as a copy of a running one, whose claims are its own. Two such
 // roots must not both upload.
 
-// errOtherRecords says that a root and its bucket are no longer one log: this
-// log's uploads stop until somebody looks.
-var errOtherRecords = errors.New("engine: the bucket holds records of the log that this root has not")
+var (
+	// errOtherRecords says that a root and its bucket are no longer one log: this
+	// log's uploads stop until somebody looks.
+	errOtherRecords = errors.New("engine: the bucket holds records of the log that this root has not")
+	// errRecordsBehind says that the bucket goes on where this root ends: the next
+	// open takes that over.
+	errRecordsBehind = errors.New("engine: the bucket goes on behind the end of this root")
+)
 
 // conflict is how an object stands to what this root has.
 type conflict uint8
@@ -27,7 +32,8 @@ type conflict uint8
 const (
 	noConflict conflict = iota
 	sameSpan            // it is named like a segment that is not known to be cold
-	overlap             // it has sequences that this root has not, or in other segments
+	overlap             // it has sequences that lie in other segments here
+	behind              // all of its sequences lie behind the end
 )
 
 // checkDivergence looks for objects that contradict this root or go on behind it.
@@ -35,6 +41,8 @@ const (
 // one was put later than that, by an owner that this root had overtaken, and was
 // never counted as cold.
 func (l *Log) checkDivergence(ctx context.Context, since uint64) error {
+	end := l.appended.Load()
+	var goesOn error
 	for listed, err := range l.folder.List(ctx, bucket.SegmentsPrefix) {
 		if err != nil {
 			return err
@@ -43,19 +51,28 @@ func (l *Log) checkDivergence(ctx context.Context, since uint64) error {
 		if !ok {
 			continue
 		}
-		found := l.conflictWith(key)
+		found := l.conflictWith(key, end)
 		if found == noConflict {
 			continue
 		}
-		if err := l.judgeObject(ctx, key, listed.Bytes, found, since); err != nil {
+		err := l.judgeObject(ctx, key, listed.Bytes, found, since)
+		switch {
+		case err == nil:
+		case found == behind && errors.Is(err, errRecordsBehind):
+			goesOn = errors.Join(goesOn, err)
+		default:
 			return err
 		}
 	}
-	return nil
+	if goesOn != nil {
+		l.holdAppends(end, goesOn)
+	}
+	return goesOn
 }
 
-// conflictWith says how an object stands to this root, by its name. Sequences that this root has lost conflict with nothing.
-func (l *Log) conflictWith(key bucket.SegmentKey) conflict {
+// conflictWith says how an object stands to a root that ends with a sequence, by
+// its name. Sequences that this root has lost conflict with nothing.
+func (l *Log) conflictWith(key bucket.SegmentKey, end uint64) conflict {
 	state := l.journal.state()
 	entry := state.Segment(key.ID)
 	if entry != nil && entry.Sealed && entry.FirstSeq == key.First && entry.LastSeq == key.Last {
@@ -67,7 +84,9 @@ func (l *Log) conflictWith(key bucket.SegmentKey) conflict {
 	switch {
 	case key.Last < key.First || key.Last <= state.Log().TrimmedTo:
 		return noConflict
-	case key.Last > l.appended.Load():
+	case key.First > end:
+		return behind
+	case key.Last > end:
 		return overlap
 	}
 	list := *l.segments.Load()
@@ -96,7 +115,11 @@ func (l *Log) judgeObject(ctx context.Context, key bucket.SegmentKey, bytes int6
 		l.engine.opts.Logger.Warn("object_superseded", "group", "aof2.tier2", "log", l.name, "key", key.String(), "epoch", footer.Epoch)
 		return nil
 	}
-	if found == sameSpan {
+	switch found {
+	case behind:
+		return fmt.Errorf("%w: %s of epoch %d has sequences %d to %d; this root ends with %d",
+			errRecordsBehind, key, footer.Epoch, key.First, key.Last, l.appended.Load())
+	case sameSpan:
 		same, err := l.holdsSame(ctx, object, l.journal.state().Segment(key.ID))
 		if err != nil || same {
 			return err
@@ -128,4 +151,14 @@ func (l *Log) holdsSame(ctx context.Context, object *tier.Object, entry *manifes
 		same, err = false, nil // what cannot be read cannot be the same
 	}
 	return same, joinClose(err, reader.Close())
+}
+
+// holdAppends refuses appends if the log still ends where it did when the bucket
+// was found to go on: the next sequence would be given out a second time.
+func (l *Log) holdAppends(end uint64, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.appended.Load() == end && l.mu.appendStop == nil {
+		l.mu.appendStop = fmt.Errorf("%w: log %s: open it again, which takes over what the bucket has: %w", ErrNextSeqUnknown, l.name, cause)
+	}
 }

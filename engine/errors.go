@@ -57,8 +57,9 @@ var (
 	// on locally; the error says what was found and what to do.
 	ErrUploadsStopped = errors.New("engine: uploads of the log have stopped")
 	// ErrNextSeqUnknown: the manifest lost records and the bucket, which may hold
-	// what they said, does not answer. Reads go on with what the disk has; open the
-	// log again when the bucket answers.
+	// what they said, does not answer; or the bucket was found to go on behind the
+	// end of this root. Reads go on with what the disk has; open the log again when
+	// the bucket answers.
 	ErrNextSeqUnknown = errors.New("engine: the next sequence is not known")
 	// ErrUnsupported: the configuration cannot give what was asked for, such
 	// as the cold level without a bucket.

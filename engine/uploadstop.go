@@ -19,13 +19,17 @@ type stoppedError struct {
 }
 
 func (e *stoppedError) Error() string {
-	hint := "find out which root the log is to live in, stop the other one, and open the log again"
-	if errors.Is(e.cause, bucket.ErrFenced) {
+	goesOn, hint := "appends and reads go on", "find out which root the log is to live in, stop the other one, and open the log again"
+	switch {
+	case errors.Is(e.cause, errRecordsBehind):
+		goesOn = "reads go on"
+		hint = "stop the other root, if it still runs, and open the log again: this root takes over what the bucket has, unless records were appended to it meanwhile"
+	case errors.Is(e.cause, bucket.ErrFenced):
 		hint = fmt.Sprintf("stop one of the two: either let publishers use the owner, and read here, from sequence %d on, what it lacks;"+
 			" or go on with this root and a bucket, or a prefix in it, of its own", e.cold+1)
 	}
-	return fmt.Sprintf("%v: log %s: %v; appends and reads go on, and what was appended behind sequence %d is in no place but this root; %s",
-		ErrUploadsStopped, e.log, e.cause, e.cold, hint)
+	return fmt.Sprintf("%v: log %s: %v; %s, and what was appended behind sequence %d is in no place but this root; %s",
+		ErrUploadsStopped, e.log, e.cause, goesOn, e.cold, hint)
 }
 
 // Is matches ErrUploadsStopped.
@@ -36,7 +40,8 @@ func (e *stoppedError) Unwrap() error { return e.cause }
 
 // stopsUploads reports whether a failure of an upload ends all of them.
 func stopsUploads(cause error) bool {
-	return errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject) || errors.Is(cause, errOtherRecords)
+	return errors.Is(cause, bucket.ErrFenced) || errors.Is(cause, errOtherObject) ||
+		errors.Is(cause, errOtherRecords) || errors.Is(cause, errRecordsBehind)
 }
 
 // stopUploads ends the uploads of the log until it is opened again, and the
