@@ -18,8 +18,14 @@ var temporaryName = regexp.MustCompile(`[0-9a-f]{32}`)
 // openMoves opens a log on a disk that holds its bucket too, to be stepped.
 func openMoves(t *testing.T, disk vfs.FS, wrap bucket.Wrapper) *tieredRoot {
 	t.Helper()
-	r := &tieredRoot{dir: simRoot, events: &eventLog{}, logs: LogOptions{SegmentBytesMin: 16 << 10, SegmentBytesMax: 16 << 10}}
-	number := uint64(6)
+	return openMovesIn(t, simRoot, 6, disk, wrap)
+}
+
+// openMovesIn opens one of several roots on a disk. Numbers that are random
+// elsewhere count on from the one given, which tells owners apart.
+func openMovesIn(t *testing.T, dir string, number uint64, disk vfs.FS, wrap bucket.Wrapper) *tieredRoot {
+	t.Helper()
+	r := &tieredRoot{dir: dir, events: &eventLog{}, logs: LogOptions{SegmentBytesMin: 16 << 10, SegmentBytesMax: 16 << 10}}
 	r.opts = Options{
 		FS: disk, BucketFS: disk, Bucket: "file:///bucket", manual: true, reserveBytes: 4096, wrapBucket: wrap, OnEvent: r.events.note,
 		random: func() uint64 { number++; return number }, Now: func() time.Time { return time.Unix(0, 1000) },

@@ -19,7 +19,7 @@ func (l *Log) upload(moving context.Context, id uint64, attempt int) error {
 	entry := l.journal.state().Segment(id)
 	epoch, err := l.claimEpoch(ctx)
 	if err != nil {
-		return l.uploadFailed(ctx, entry, "", attempt, err)
+		return l.uploadFailed(ctx, entry, l.keyGivenUp(id, err), attempt, err)
 	}
 	intent, err := l.uploadIntent(entry)
 	if err != nil {
@@ -96,6 +96,15 @@ func (l *Log) announce(entry *manifest.Segment, generation uint32, before ...man
 		return nil, err
 	}
 	return l.journal.state().Upload(key), nil
+}
+
+// keyGivenUp is the key of an intent that was open when this root found itself
+// overtaken, "" if there is none or the failure may pass.
+func (l *Log) keyGivenUp(id uint64, cause error) string {
+	if open := l.openIntent(id); open != nil && stopsUploads(cause) {
+		return open.Key
+	}
+	return ""
 }
 
 // putObject creates the object, or adopts the one that is there.
