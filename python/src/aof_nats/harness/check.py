@@ -71,6 +71,7 @@ def check_log(log: LogView) -> LogReport:
             count.take(item)
     count.end(verdicts)
     report.findings += _residency(log)
+    report.notes += log.superseded
     if log.folder is not None:
         check_folder(log, report.findings, report.notes)
     if log.unchecked:

@@ -18,6 +18,7 @@ from .errors import FormatError, MissingDecoderError, NotFoundError, Unreachable
 from .identity import LogFile, read_bucket_url
 from .manifest_fields import COLD
 from .manifest_open import Manifest, read_manifest
+from .ranking import rank
 from .segment import Record
 from .segment_file import Elsewhere, read_segment
 from .segment_scan import Known, last_lost
@@ -44,6 +45,8 @@ class LogView:
     """Why objects that the manifest counts on were not looked at."""
     alone: bool = False
     """There is nothing but the bucket."""
+    superseded: list[str] = field(default_factory=list)
+    """Objects that are not part of the log, and why."""
 
     def segment_ids(self) -> list[int]:
         """Segments that have a copy, and those that have to have one."""
@@ -266,17 +269,21 @@ def _collect_local(log: LogView) -> None:
 
 
 def _collect_cold(log: LogView) -> None:
-    """Adds objects to the copies, the newest generation first. The manifest names
-    the one that counts; where it is silent or damaged, all of them do."""
+    """Adds objects to the copies. The manifest names the one that counts; where it is
+    silent or damaged, all of them do that no later owner has superseded, the one
+    that counts first."""
     silent = not log.manifest.chunks or bool(log.manifest.findings)
-    found = []
+    found, counted = [], set()
     for key, path in log.objects.items():
         match = _COLD_KEY.fullmatch(key)
         if match is None:
             continue
         copy = Copy(path, "cold", int(match[1]), int(match[2]), int(match[4]), key, int(match[3]))
         entry = log.manifest.state.segments.get(copy.segment_id)
-        if silent or (entry is not None and log.is_cold(copy.segment_id) and entry["cold key"] == key):
+        if entry is not None and log.is_cold(copy.segment_id) and entry["cold key"] == key:
+            counted.add(key)
+        if silent or key in counted:
             found.append(copy)
-    for copy in sorted(found, key=lambda c: (c.segment_id, -c.generation)):
+    ranked, log.superseded = rank(found, counted, log.log_id)
+    for copy in ranked:
         log.copies.setdefault(copy.segment_id, []).append(copy)
