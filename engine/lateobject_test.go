@@ -128,6 +128,23 @@ func TestTheNextGenerationIsUsedAgainAfterACrash(t *testing.T) {
 	wantSuccessorsLog(t, successor.opts.Bucket, 90)
 }
 
+// The key that was given up is not in the way when the segment is uploaded anew.
+func TestAKeyThatWasGivenUpIsNotUsedAgain(t *testing.T) {
+	_, successor := overtakenAtAKey(t)
+	successor.mustDo(t, 2, planner.Upload, planner.EvictHot)
+	if err := os.Remove(successor.objectPath(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := successor.do(planner.EvictWarm, 2); err == nil {
+		t.Fatal("it was evicted")
+	}
+	successor.mustDo(t, 2, planner.Upload, planner.EvictWarm)
+	if entry := successor.entry(2); entry.Cold.Generation != 2 || entry.GoodCopies() != tierSet(manifest.TierCold) {
+		t.Errorf("generation %d, copies %v", entry.Cold.Generation, entry.GoodCopies())
+	}
+	wantSuccessorsLog(t, successor.opts.Bucket, 90)
+}
+
 // Whatever generation the overtaken owner was at, the higher epoch is the log.
 func TestTheHigherEpochCountsBeforeTheHigherGeneration(t *testing.T) {
 	_, successor := overtakenAtAKey(t)

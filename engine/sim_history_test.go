@@ -445,6 +445,9 @@ func (h *history) tier() {
 		next := actions[0]
 		h.hit("move: " + next.Kind.String())
 		again := next.Kind == planner.Upload && h.model.isPut(next.Segment)
+		if next.Kind == planner.Upload && h.chance(15) {
+			h.plantLate(next.Segment)
+		}
 		h.moving = next.Kind
 		isEviction := next.Kind == planner.EvictHot || next.Kind == planner.EvictWarm
 		if isEviction && !h.final && h.chance(10) {
@@ -454,6 +457,9 @@ func (h *history) tier() {
 		h.moving = planner.None
 		if entry := h.log.journal.state().Segment(next.Segment); again && entry.Resident.Has(manifest.TierCold) {
 			h.hit("object adopted")
+		}
+		if entry := h.log.journal.state().Segment(next.Segment); entry.Cold.Generation > 0 && next.Kind == planner.Upload {
+			h.hit("next generation used")
 		}
 	}
 }

@@ -21,6 +21,7 @@ type simModel struct {
 	current []int                 // sequence -> unique number; 0: none
 	places  map[uint64][]simPlace // segment id -> where its records lie
 	ids     map[uint64][]byte     // sequence -> message id
+	late    map[string]bool       // keys under which an overtaken owner has put its objects
 	batches int
 
 	written, durable uint64 // acknowledged
@@ -47,7 +48,7 @@ type simPlace struct {
 func newSimModel(h *history) *simModel {
 	return &simModel{
 		history: h, made: make([]madeRecord, 1), current: make([]int, 1),
-		places: make(map[uint64][]simPlace), ids: make(map[uint64][]byte), damage: damage{tainted: make(map[uint64]bool)},
+		places: make(map[uint64][]simPlace), ids: make(map[uint64][]byte), late: make(map[string]bool), damage: damage{tainted: make(map[uint64]bool)},
 	}
 }
 
@@ -154,7 +155,7 @@ func (m *simModel) check(l *Log) {
 // isPut reports whether an earlier try has put a segment's object already.
 func (m *simModel) isPut(id uint64) bool {
 	for open := range m.history.log.journal.state().Uploads() {
-		if open.SegmentID == id {
+		if open.SegmentID == id && !m.late[open.Key] {
 			_, err := m.history.log.folder.Attributes(context.Background(), open.Key)
 			return err == nil
 		}
@@ -190,10 +191,11 @@ func (m *simModel) checkBucket(l *Log) {
 		}
 	}
 	for key := range objects {
-		if !known[key] && !m.isPutAgain(state, key) {
+		if !known[key] && !m.late[key] && !m.isPutAgain(state, key) {
 			m.history.violate("the manifest does not know %s", key)
 		}
 	}
+	m.checkRanks(l)
 }
 
 // isPutAgain reports whether damage that looks like a torn tail took the intent of

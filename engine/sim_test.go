@@ -34,7 +34,7 @@ var situations = []string{
 	"crash in move: upload, bucket", "crash in move: upload, manifest",
 	"crash in move: evict hot, files", "crash in move: evict hot, manifest",
 	"crash in move: evict warm, files", "crash in move: evict warm, manifest",
-	"object adopted", "read from warm", "read from cold",
+	"object adopted", "late object at a key", "next generation used", "read from warm", "read from cold",
 	"torn tail cut", "atomic batch cut", "tail rewritten", "segment sealed by recovery", "continued after a clean close",
 	"two unsealed segments", "seal by command", "append during a sync", "commit during a seal", "duplicate refused",
 	"planted damage: chunk flipped", "planted damage: chunk lost", "planted damage: manifest gone",

@@ -179,26 +179,47 @@ func (l *Log) adoptObject(ctx context.Context, entry *manifest.Segment, key stri
 	}, nil
 }
 
-// isSameSegment makes sure that an object holds the segment of its key. Another
-// one of a lower epoch came behind this owner's claim, which looked for such: who
-// put it had been overtaken, and has not counted it as cold. One of a higher epoch
-// says that this owner was.
+// isSameSegment makes sure that an object holds the segment of its key. Another one
+// may have come too late, from an owner that this one had overtaken; one of a higher
+// epoch says that this owner was.
 func (l *Log) isSameSegment(ctx context.Context, object *tier.Object, entry *manifest.Segment, key string) error {
 	footer := object.Footer()
 	if tier.SameSegment(&footer, entryFooter(l.id, entry)) {
 		return nil
 	}
 	cause, claimed := errOtherObject, l.claiming.epoch.Load()
-	switch {
-	case footer.Epoch > claimed:
+	if footer.Epoch > claimed {
 		if err := l.folder.Superseded(ctx, claimed); err != nil {
 			return err
 		}
-	case l.claiming.overtook && footer.Epoch < claimed && footer.FirstSeq == entry.FirstSeq && footer.LastSeq == entry.LastSeq:
-		cause = errLateObject
+	} else if l.claiming.overtook && footer.FirstSeq == entry.FirstSeq && footer.LastSeq == entry.LastSeq {
+		late, err := l.isLate(ctx, object, entry)
+		if err != nil {
+			return err
+		}
+		if late {
+			cause = errLateObject
+		}
 	}
 	return fmt.Errorf("%w: %s of epoch %d holds sequences %d to %d with CRC-64 %016x and salt %016x",
 		cause, key, footer.Epoch, footer.FirstSeq, footer.LastSeq, footer.SegmentCRC64, footer.Salt)
+}
+
+// isLate reports whether an object of another segment may be passed over. It came
+// behind this owner's claim, which looked for such, so that nobody has counted it as
+// cold; and of both, readers that have only the bucket take the segment that is here,
+// because its epoch is higher, or find the same records.
+func (l *Log) isLate(ctx context.Context, object *tier.Object, entry *manifest.Segment) (bool, error) {
+	source, objectBytes, tailBytes := l.objectSource(entry, manifest.TierWarm)
+	warm, err := tier.OpenObject(ctx, source, objectBytes, tailBytes, l.identity(entry))
+	if err != nil {
+		return false, sourceError(manifest.TierWarm, err)
+	}
+	theirs, own := object.Footer(), warm.Footer()
+	if theirs.Epoch < own.Epoch {
+		return true, nil
+	}
+	return l.holdsSame(ctx, object, entry)
 }
 
 // abandonKey gives up a key whose object is damaged: the next try takes the next
