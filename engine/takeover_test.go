@@ -9,6 +9,7 @@ import (
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/bucket/buckettest"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
@@ -117,58 +118,57 @@ func TestACopyInTheMiddleOfASegmentTakesTheWholeOne(t *testing.T) {
 	}
 }
 
+// appendToFile writes a record behind those of a segment file that nobody has open.
+func appendToFile(t *testing.T, path string, rec *segment.Record) {
+	t.Helper()
+	changeFile(t, path, func(contents []byte) []byte {
+		header, err := segment.DecodeHeader(contents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scan := segment.Scan(contents, header, segment.Known{})
+		rec.Seq = scan.LastSeq + 1
+		copy(contents[scan.RecordsEnd:], segment.AppendRecord(nil, header.Salt, rec))
+		return contents
+	})
+}
+
 // Records that only this root has keep it from taking anything: both histories stay
 // where they are.
 func TestATailThatWentItsOwnWayIsNotTakenOver(t *testing.T) {
-	r := newTieredRoot(t).stepped()
-	r.open(t)
-	r.fill(t, 1, 30)
-	r.mustDo(t, 1, planner.Compress, planner.Upload)
-	for n := 31; n <= 40; n++ {
-		appendTieredManual(t, r.log, n)
-	}
-	copied := r.another(t)
-	copied.opts.Owner = r.engine.place()
-	r.close(t)
-	for name, own := range map[string]func(*tieredRoot){
-		"other records": func(r *tieredRoot) { r.appendStale(t, 5) },
-		"more records": func(r *tieredRoot) {
-			for n := 41; n <= 70; n++ {
-				appendTieredManual(t, r.log, n)
-			}
-		},
-	} {
+	for name, copied := range map[string]int{"other records": 40, "more records": 60} {
 		t.Run(name, func(t *testing.T) {
-			r := r.another(t)
-			r.opts.Bucket = "file://" + filepath.Join(t.TempDir(), "bucket")
-			if err := os.CopyFS(r.bucketDir(), os.DirFS(copied.bucketDir())); err != nil {
-				t.Fatal(err)
-			}
-			r.opts.Owner = copied.opts.Owner
-			older := r.another(t)
-			older.open(t)
-			own(older)
-			left := older.another(t) // as a kill would leave it
-			older.close(t)
-			last := older.log.appended.Load()
+			r := newTieredRoot(t).stepped()
 			r.open(t)
-			for n := 41; n <= 60; n++ {
+			r.fill(t, 1, 30)
+			r.mustDo(t, 1, planner.Compress, planner.Upload)
+			older := r
+			for n := 31; n <= 60; n++ {
 				appendTieredManual(t, r.log, n)
+				if n == copied {
+					older = r.another(t)
+				}
 			}
 			r.seal(t)
+			r.fill(t, 1, 30)
 			r.mustDo(t, 2, planner.Compress, planner.Upload)
-			left.opts.Owner = "elsewhere"
-			left.open(t)
-			if left.log.appended.Load() != last || left.log.recovery.AdoptedCold != 0 {
-				t.Errorf("%d records, %+v", left.log.appended.Load(), left.log.recovery)
+			r.mustDo(t, 3, planner.Compress, planner.Upload)
+			files, err := filepath.Glob(filepath.Join(older.dir, "logs/orders/segments/*.seg"))
+			if err != nil || len(files) != 2 {
+				t.Fatal(files, err)
 			}
-			left.mustDo(t, 2, planner.Compress)
-			if err := left.do(planner.Upload, 2); !errors.Is(err, ErrUploadsStopped) {
-				t.Fatalf("got %v", err)
+			appendToFile(t, files[1], &segment.Record{Subject: []byte("stale"), Payload: []byte("appended to a copy")})
+			older.open(t)
+			if older.log.appended.Load() != uint64(copied)+1 || older.log.recovery.AdoptedCold != 0 {
+				t.Errorf("%d records, %+v", older.log.appended.Load(), older.log.recovery)
 			}
-			if records := readAll(t, left.log, ReadOptions{}); uint64(len(records)) != last {
-				t.Errorf("%d records, want %d", len(records), last)
+			older.mustDo(t, 2, planner.Compress)
+			wantDiverged(t, older, older.do(planner.Upload, 2), "_31-60_g0.zst of epoch 1")
+			records := readAll(t, older.log, ReadOptions{})
+			if len(records) != copied+1 || string(records[copied].Subject) != "stale" {
+				t.Errorf("%d records", len(records))
 			}
+			wantClaimsDense(t, r, 1, 1)
 		})
 	}
 }
