@@ -146,10 +146,12 @@ func (r *recovery) adoptWarmFile(file string, name tier.WarmName) error {
 		mark := &manifest.SegmentQuarantined{Tier: manifest.TierWarm, Reason: reasonOfDamage(damage)}
 		arrival = append(arrival, manifest.Record{SegmentID: footer.ID, Payload: mark})
 	}
+	evicted := r.incomplete == "" && entry != nil && !entry.Incomplete() && entry.Resident.Has(manifest.TierCold) // that a crash cut off
 	refused, err := r.adoptSegment(footer, name.Sealed, arrival)
-	if refused != "" {
+	switch {
+	case refused != "":
 		r.refuse(file, errors.New(refused))
-	} else if err == nil {
+	case err == nil && !evicted:
 		r.report.AdoptedWarm++
 		// A crash cut an eviction off, or more of the manifest may be lost.
 		r.unrecorded = r.unrecorded || entry == nil || !entry.Resident.Has(manifest.TierCold)

@@ -57,7 +57,11 @@ func TestAnEvictionThatACrashCutOffIsCarriedOutInTheEnd(t *testing.T) {
 			r.mustDo(t, 1, c.before...)
 			path := r.copyPath(c.in)
 			r.cutEviction(t, c.kind, c.in)
+			before := requests(r.driver)
 			r.open(t)
+			if n := requests(r.driver) - before; n != 0 || r.log.recovery.Eventful() {
+				t.Errorf("the open asks the bucket %d times and reports %+v", n, r.log.recovery)
+			}
 			wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
 			wantHotBytesCounted(t, r)
 			if r.entry(1).Resident.Has(c.in) {
