@@ -230,6 +230,7 @@ func (c *committer) writeSpan(span *span) error {
 	if err := c.announceOwner(); err != nil {
 		return err
 	}
+	end := span.offset + int64(len(span.bytes))
 	if _, err := s.file.WriteAt(span.bytes, span.offset); err != nil {
 		return fmt.Errorf("write segment %d at %d: %w", s.id(), span.offset, err)
 	}
@@ -237,6 +238,10 @@ func (c *committer) writeSpan(span *span) error {
 		c.since = c.log.engine.opts.Now()
 	}
 	c.dirty, c.marked = true, false
+	if end > s.tail.capacity/2 && !c.log.retired(s) {
+		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
+		c.pace(s, end)
+	}
 	return nil
 }
 
@@ -246,10 +251,6 @@ func (c *committer) show(last *span) {
 	s := c.current
 	s.lastSeq.Store(last.lastSeq)
 	s.writtenEnd.Store(last.offset + int64(len(last.bytes)))
-	if s.writtenEnd.Load() > s.tail.capacity/2 && !c.log.retired(s) {
-		c.log.keeper.wantSuccessor(c.log.plannedCapacity())
-		c.pace(s)
-	}
 }
 
 // announceOwner notes in the manifest whose epoch it is before the first record

@@ -37,12 +37,12 @@ type filling struct {
 }
 
 // pace asks for the successor to be filled as far as the second half of the
-// segment that is written now has got, if its syncs are small.
-func (c *committer) pace(s *segmentFile) {
+// segment that is written now, up to end, has got, if its syncs are small.
+func (c *committer) pace(s *segmentFile, end int64) {
 	if c.syncs == 0 || c.synced/c.syncs > fillSyncBytesMax {
 		return
 	}
-	c.log.keeper.wantFilled((2*s.writtenEnd.Load() - s.tail.capacity) * fillPace * fillShares / (s.tail.capacity * 100))
+	c.log.keeper.wantFilled((2*end - s.tail.capacity) * fillPace * fillShares / (s.tail.capacity * 100))
 }
 
 // wantFilled asks for so many shares of the successor to be filled.
