@@ -23,6 +23,9 @@ func TestAnAppendBesideAMarkWaitsForItsSegment(t *testing.T) {
 	if _, err := l.Append(&Record{Payload: make([]byte, segmentBytesFloor-4<<10)}); err != nil {
 		t.Fatal(err)
 	}
+	if c.pending == nil {
+		t.Fatal("a record can still come between the mark and its way to the disk")
+	}
 	if err := c.write(); err != nil {
 		t.Fatalf("the mark is not written: %v", err)
 	}
