@@ -78,7 +78,8 @@ func warningsOf(l *readLog) (warnings []string) {
 	if state.UploadsStopped != nil {
 		warn("%v", state.UploadsStopped)
 	}
-	if damaged := state.Recovery.Damaged; len(damaged) > 0 {
+	damaged := slices.DeleteFunc(slices.Clone(state.Recovery.Damaged), func(d *engine.DamageError) bool { return !d.CostsRecords() })
+	if len(damaged) > 0 {
 		warn("acknowledged records were found damaged when it was opened: run aof-nats fsck; %s", listed(damaged, func(d *engine.DamageError) string {
 			return fmt.Sprintf("sequences %d to %d in segment %d", d.FirstSeq, d.LastSeq, d.Segment)
 		}))

@@ -52,14 +52,10 @@ func (r *recovery) adoptObjects() error {
 func (r *recovery) whyWithoutBucket() error {
 	e := r.log.engine
 	switch {
-	case e.bucketFailed != nil:
-		return e.bucketFailed
-	case e.root.Bucket != "":
-		return fmt.Errorf("%w: the root was used with the bucket %s and is opened without it", ErrUnsupported, e.root.Bucket)
+	case e.bucketFailed != nil || e.root.Bucket != "" || e.readOnly && !r.claimed:
+		return e.whyWithoutBucket()
 	case r.claimed:
 		return fmt.Errorf("%w: the log has claimed an epoch in a bucket and is opened without one", ErrUnsupported)
-	case e.readOnly:
-		return fmt.Errorf("%w: the root names no bucket", ErrUnsupported)
 	}
 	return nil
 }

@@ -141,9 +141,11 @@ func (c *checker) loseBucket(err error) {
 		return
 	}
 	c.bucketGone = true
-	c.report.Unchecked = append(c.report.Unchecked, Unchecked{
-		What: fmt.Sprintf("the objects in %s (all local files were checked)", c.report.Bucket), Err: err,
-	})
+	where := "the objects in " + c.report.Bucket
+	if c.report.Bucket == "" {
+		where = "the objects of the log"
+	}
+	c.report.Unchecked = append(c.report.Unchecked, Unchecked{What: where + " (all local files were checked)", Err: err})
 }
 
 // checkLog checks one log of a root.

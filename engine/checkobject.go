@@ -65,7 +65,7 @@ func (s *segmentCheck) lookCold() error {
 		return nil
 	}
 	if s.log.folder == nil && s.log.report.Bucket == "" {
-		s.log.loseBucket(errors.New("the manifest counts on objects and the root names no bucket"))
+		s.log.loseBucket(errors.New("the manifest counts on objects and the root names no bucket: check their bucket by its URL, or open the root with it once"))
 	}
 	if s.log.folder == nil || s.log.bucketGone {
 		s.believeCold()

@@ -49,3 +49,15 @@ func TestTheReasonBesideCutBytesClaimsNoMoreThanIsKnown(t *testing.T) {
 		})
 	}
 }
+
+// Damage to a mark costs no record, and does not name sequences that never existed.
+func TestDamageToAMarkNamesNoSequence(t *testing.T) {
+	s := newSpecimen(t, true)
+	f := s.files[3]
+	mark := f.records[len(f.records)-2]
+	l := openLogTest(t, openOnDisk(t, s.change(t, 3, flipAt(mark.at+20)), Options{}), smallSegments())
+	damaged := l.State().Recovery.Damaged
+	if len(damaged) != 1 || damaged[0].CostsRecords() || !strings.Contains(damaged[0].Error(), "(no record, ") {
+		t.Errorf("the damage is %v", damaged)
+	}
+}

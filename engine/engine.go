@@ -208,10 +208,23 @@ func openReadOnly(dir string, opts Options) (*Engine, error) {
 	e := newEngine(dir, opts)
 	e.readOnly, e.root = true, root
 	if err := e.openBucket(); err != nil {
-		e.bucketFailed = fmt.Errorf("open bucket %s: %w", e.bucketURL(), err)
+		// The caller did not choose it: the root names it.
+		e.bucketFailed = fmt.Errorf("%w: the root was used with the bucket %s, which cannot be opened: %s; open the root with serve --bucket URL, or read the bucket by its URL",
+			ErrUnsupported, e.bucketURL(), err.Error())
 		opts.Logger.Warn("bucket_not_opened", "group", "aof2.tier2", "bucket", opts.Bucket, "error", err) // what is local can be read
 	}
 	return e, nil
+}
+
+// whyWithoutBucket is why no bucket is open.
+func (e *Engine) whyWithoutBucket() error {
+	switch {
+	case e.bucketFailed != nil:
+		return e.bucketFailed
+	case e.root.Bucket != "":
+		return fmt.Errorf("%w: the root was used with the bucket %s and is opened without it", ErrUnsupported, e.root.Bucket)
+	}
+	return fmt.Errorf("%w: the root names no bucket: open it with serve --bucket URL, or read the bucket by its URL", ErrUnsupported)
 }
 
 // logByID is the open log with an id, nil if there is none.

@@ -130,9 +130,17 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("engine: log %s: segment %d is damaged at offset %d for %d bytes (sequences %d to %d, %s): %s; keep the file, run fsck, and restore it from another tier or a copy",
-		e.Log, e.Segment, e.Offset, e.Bytes, e.FirstSeq, e.LastSeq, e.Reason, e.Path)
+	sequences := fmt.Sprintf("sequences %d to %d", e.FirstSeq, e.LastSeq)
+	if !e.CostsRecords() {
+		sequences = "no record"
+	}
+	return fmt.Sprintf("engine: log %s: segment %d is damaged at offset %d for %d bytes (%s, %s): %s; keep the file, run fsck, and restore it from another tier or a copy",
+		e.Log, e.Segment, e.Offset, e.Bytes, sequences, e.Reason, e.Path)
 }
+
+// CostsRecords reports whether there are sequences in the range: damage to a mark
+// has none.
+func (e *DamageError) CostsRecords() bool { return e.FirstSeq <= e.LastSeq }
 
 // Is matches ErrDamaged.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }

@@ -84,6 +84,9 @@ func (r *Reader) lose(s *segmentFile) error {
 	}
 	damage := failed.damage
 	if damage == nil {
+		if entry := r.log.entryOf(s); entry != nil && entry.Resident.Has(manifest.TierCold) && r.log.folder == nil {
+			return fmt.Errorf("read segment %d, which is only in the bucket: %w", s.id(), r.log.engine.whyWithoutBucket())
+		}
 		damage = r.log.lossOf(s, r.want)
 		damage.Reason = lostFile
 	}

@@ -58,6 +58,7 @@ func (a *app) listLogs(root *rootFlag) (err error) {
 			failures = append(failures, err)
 			continue
 		}
+		a.sayLeftOut(log.State())
 		report := reportOf(log.State())
 		report.Segments = nil
 		reports = append(reports, report)

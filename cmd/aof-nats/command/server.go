@@ -125,6 +125,10 @@ func (s *server) openLog(name string, options engine.LogOptions) error {
 	}
 	s.logs = append(s.logs, log)
 	for _, damage := range log.State().Recovery.Damaged {
+		if !damage.CostsRecords() {
+			s.logger.Warn("bytes that hold no record are damaged", "log", name, "path", damage.Path, "offset", damage.Offset, "bytes", damage.Bytes)
+			continue
+		}
 		s.logger.Error("acknowledged records are damaged; run fsck, and restore the file from a copy",
 			"log", name, "path", damage.Path, "first_seq", damage.FirstSeq, "last_seq", damage.LastSeq, "error", damage)
 	}
