@@ -26,7 +26,7 @@ func (r *recovery) adoptCopies() error {
 	if err := r.adoptWarm(); err != nil {
 		return err
 	}
-	if r.incomplete != "" || r.unrecorded || r.isShort() {
+	if r.incomplete != "" || r.report.AdoptedWarm > 0 || r.unrecorded || r.isShort() {
 		if err := r.adoptObjects(); err != nil {
 			return err
 		}
@@ -153,8 +153,6 @@ func (r *recovery) adoptWarmFile(file string, name tier.WarmName) error {
 		r.refuse(file, errors.New(refused))
 	case err == nil && !evicted:
 		r.report.AdoptedWarm++
-		// A crash cut an eviction off, or more of the manifest may be lost.
-		r.unrecorded = r.unrecorded || entry == nil || !entry.Resident.Has(manifest.TierCold)
 	}
 	return err
 }

@@ -27,7 +27,7 @@ type recovery struct {
 	claimed bool // this root may have put something into the bucket
 	// incomplete says why the manifest may lack records, "" if it does not.
 	incomplete string
-	// unrecorded says that a file was found that the manifest should know.
+	// unrecorded says that a segment file was found that should be recorded.
 	unrecorded bool
 	// warm are the lengths of the warm files by name, refused why some of them are
 	// not adopted.

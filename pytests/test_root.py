@@ -57,7 +57,7 @@ def root(segment: tuple[bytes, Footer], tmp_path: Path) -> Path:
     (log / "log.json").write_text(json.dumps({"log_id": f"{LOG_ID:016x}"}))
     (log / "segments" / f"{SEGMENT:020}_{BASE:020}_{footer.first_ts:020}.seg").write_bytes(data)
     warm = object_of(data, [footer.index_offset])
-    (log / "warm" / f"{SEGMENT:020}_{BASE:020}_{1:020}.zst").write_bytes(warm)
+    (log / "warm" / f"{SEGMENT:020}_{BASE:020}_{3000:020}.zst").write_bytes(warm)
     chunk = ChunkWriter(LOG_ID)
     chunk.append(19, struct.pack("<Q", BASE))
     chunk.append(0, struct.pack("<QQQ", BASE, footer.epoch, footer.salt), SEGMENT)
@@ -139,8 +139,8 @@ def test_a_bad_header_is_made_up_for_by_the_manifest_or_the_footer(root: Path) -
 @pytest.mark.parametrize(
     ("kind", "payload", "logical", "said"),
     [
-        (0, struct.pack("<QQQ", BASE, 3, 5), 0, "salt in the header is"),
-        (0, struct.pack("<QQQ", BASE - 1, 3, 0x1122334455667788), 0, "base seq is 1001, the manifest says 1000"),
+        (0, struct.pack("<QQQ", BASE, 3, 5), 0, "is not part of the log: its salt is not the one that the manifest has"),
+        (0, struct.pack("<QQQ", BASE - 1, 3, 0x1122334455667788), 0, f"the manifest has segment 7 with base sequence {BASE - 1}"),
         (1, None, 8, "index offset in the footer is"),
     ],
 )

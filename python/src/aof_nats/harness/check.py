@@ -56,6 +56,7 @@ def check_log(log: LogView) -> LogReport:
     report = LogReport(log.name)
     report.findings += [Finding(str(log.path), text) for text in log.findings]
     report.findings += [Finding(str(log.path / "manifest"), text) for text in log.manifest.findings]
+    report.notes += log.notes
     report.manifest_records = len(log.manifest.records())
     ids = log.segment_ids()
     report.segments = len(ids)

@@ -22,6 +22,7 @@ from .ranking import rank
 from .segment import Record
 from .segment_file import Elsewhere, read_segment
 from .segment_scan import Known, last_lost
+from .strays import is_counted_warm, is_silent, stray_hot, stray_warm
 
 _HOT_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.seg")
 _WARM_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.zst")
@@ -38,6 +39,7 @@ class LogView:
     manifest: Manifest
     copies: dict[int, list[Copy]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     folder: LogFolder | None = None
     objects: dict[str, Path] = field(default_factory=dict)
     """All that lies in the folder, by key."""
@@ -259,20 +261,37 @@ def _open_folder(log: LogView, bucket: Bucket, identity: LogFile) -> None:
 
 
 def _collect_local(log: LogView) -> None:
-    for folder, tier, pattern in (("segments", "hot", _HOT_NAME), ("warm", "warm", _WARM_NAME)):
-        directory = log.path / folder
-        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-            match = pattern.fullmatch(path.name)
-            if match:
-                copy = Copy(path, tier, int(match[1]), int(match[2]))
-                log.copies.setdefault(copy.segment_id, []).append(copy)
+    """Adds the files that are part of the log, and tells of those that are not."""
+    for path, match in _matching(log.path / "segments", _HOT_NAME):
+        copy = Copy(path, "hot", int(match[1]), int(match[2]))
+        known = log.copies.setdefault(copy.segment_id, [])
+        why = "there is another segment file of this id" if known else stray_hot(log.manifest, log.log_id, copy)
+        if why:
+            log.findings.append(f"{path} is not part of the log: {why}")
+        else:
+            known.append(copy)
+    silent = is_silent(log.manifest)
+    for path, match in _matching(log.path / "warm", _WARM_NAME):
+        copy = Copy(path, "warm", int(match[1]), int(match[2]))
+        if is_counted_warm(log.manifest, copy, int(match[3])) or (silent and not stray_warm(log.log_id, copy)):
+            log.copies.setdefault(copy.segment_id, []).append(copy)
+        else:
+            log.notes.append(f"{path}: the manifest does not count on this file")
+    log.copies = {segment_id: copies for segment_id, copies in log.copies.items() if copies}
+
+
+def _matching(directory: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        match = pattern.fullmatch(path.name)
+        if match:
+            yield path, match
 
 
 def _collect_cold(log: LogView) -> None:
     """Adds objects to the copies. The manifest names the one that counts; where it is
     silent or damaged, all of them do that no later owner has superseded, the one
     that counts first."""
-    silent = not log.manifest.chunks or bool(log.manifest.findings)
+    silent = is_silent(log.manifest)
     found, counted = [], set()
     for key, path in log.objects.items():
         match = _COLD_KEY.fullmatch(key)

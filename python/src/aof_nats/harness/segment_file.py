@@ -75,6 +75,8 @@ def read_segment(data: memoryview, known: Elsewhere) -> SegmentFile:
     file = SegmentFile(header, footer, place, None, result, findings)
     if footer is not None and place is not None:
         _check_footer(file, data, footer, place, known)
+    elif known.sealed_last_seq is not None:
+        findings.append("the footer of a sealed segment does not verify")
     return file
 
 
