@@ -15,12 +15,12 @@ func (l *logChecker) assumeLost() (err error) {
 		FS: l.fs, Bucket: l.report.Bucket, BucketFS: l.opts.BucketFS, bucketRetry: l.opts.bucketRetry, wrapBucket: l.opts.wrapBucket,
 	})
 	if err != nil {
-		return nil //nolint:nilerr // engine.json is reported by itself
+		return nil // engine.json is reported by itself
 	}
 	defer func() { err = joinClose(err, e.Close()) }()
 	log, err := e.OpenLog(l.name, LogOptions{})
 	if err != nil {
-		return nil //nolint:nilerr // what keeps a log from being opened is found file by file
+		return nil // what keeps a log from being opened is found file by file
 	}
 	l.leaveOut(log.State().Recovery.Contradicting)
 	assumed := log.journal.assumed.Load()
