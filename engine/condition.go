@@ -135,6 +135,9 @@ type dedupDoubt struct {
 	untilNs int64
 }
 
+// dedupSample is after how many records it is foreseen how many ids there are.
+const dedupSample = 4096
+
 // rebuildDedup reads the ids of the records that the window still covers. Damage
 // there is doubt about ids; it does not stop the log.
 func (l *Log) rebuildDedup() error {
@@ -155,22 +158,29 @@ func (l *Log) rebuildDedup() error {
 	ctx, cancel := context.WithTimeout(l.moving, openTimeout)
 	defer cancel()
 	var doubt *DamageError
+	var lastID []byte
+	ids, seen := newDedupIndex(l.opts.Dedup), uint64(0)
 	err := l.eachRecordBetween(ctx, start, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {
 		id, ok := findHeader(rec.Headers, l.opts.Dedup.Header)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.setLastIDLocked(id)
+		lastID = append(lastID[:0], id...)
 		if rec.Timestamp < from {
 			doubt = nil // what was damaged before it is older
 		} else if ok && len(id) > 0 {
-			l.mu.dedup.add(id, rec.Seq, min(rec.Timestamp, now)) // whatever its source says, it came before now
+			ids.add(id, rec.Seq, min(rec.Timestamp, now)) // whatever its source says, it came before now
+		}
+		if seen++; seen == dedupSample {
+			ids.expected = int((last - start + 1) / seen * ids.newest)
 		}
 	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seen > 0 {
+		l.mu.dedup = ids
+		l.setLastIDLocked(lastID)
+	}
 	if err != nil || doubt == nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.mu.dedupDoubt = dedupDoubt{cause: doubt, untilNs: now + int64(l.opts.Dedup.Window)}
 	if doubt.LastSeq >= last {
 		l.mu.lastIDDoubt = doubt

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type dedupIndex struct {
 	newest  uint64       // number behind the newest entry
 	table   []uint32     // ring position + 1, 0: free; twice the ring's length
 	binding bool         // ids leave because of idsMax, not of age
+	// expected is how many ids there will be soon, as far as that is known.
+	expected int
 }
 
 type dedupEntry struct {
@@ -126,9 +129,14 @@ func (d *dedupIndex) erase(slot int) {
 
 const dedupRingMin = 256
 
-// grow doubles the ring and rebuilds the table.
+// grow makes the ring twice as long, or as long as is expected, and rebuilds the
+// table.
 func (d *dedupIndex) grow() {
-	ring := make([]dedupEntry, max(dedupRingMin, 2*len(d.ring)))
+	length := max(dedupRingMin, 2*len(d.ring))
+	if expected := min(d.expected, d.idsMax); expected > length {
+		length = 1 << bits.Len(uint(expected-1))
+	}
+	ring := make([]dedupEntry, length)
 	count := uint64(0)
 	for number := d.oldest; number < d.newest; number++ {
 		ring[count] = *d.at(number)

@@ -207,6 +207,7 @@ func (r *recovery) recoverSegment(i int) error {
 	scan := segment.Scan(contents, s.header, known)
 	r.reportDamage(s, scan)
 	found.epoch = lastEpoch(contents, s.header, scan.Extents)
+	s.epoch = found.epoch
 	s.file, err = r.log.engine.opts.FS.OpenReadWrite(s.path)
 	if err != nil {
 		return fmt.Errorf("open segment %d: %w", s.id(), err)
@@ -296,7 +297,6 @@ func (r *recovery) continueSegment(s *segmentFile, contents []byte, scan segment
 	s.lastSeq.Store(scan.LastSeq)
 	s.writtenEnd.Store(scan.RecordsEnd)
 	s.durableEnd.Store(scan.RecordsEnd)
-	s.epoch = lastEpoch(contents, s.header, scan.Extents)
 	r.log.committer.lastMark = markBehind(s.id(), scan.RecordsEnd)
 	r.log.committer.current, r.log.committer.marked = s, true
 	r.log.mu.Lock()
@@ -312,7 +312,6 @@ func (r *recovery) endSegment(s *segmentFile, contents []byte, scan segment.Scan
 		segment: s, extents: scan.Extents, recordsEnd: scan.RecordsEnd, lastSeq: scan.LastSeq,
 		hasMark: scan.Sealed, contents: contents,
 	}
-	s.epoch = lastEpoch(contents, s.header, scan.Extents)
 	if last && !scan.Sealed {
 		plan.flags = segment.FooterPartial
 	}
