@@ -52,9 +52,10 @@ func overtakenAtAKey(t *testing.T) (owner, successor *tieredRoot) {
 }
 
 // wantSuccessorsLog reads a bucket alone and checks it: the log is the successor's,
-// and one object is told not to be part of it.
-func wantSuccessorsLog(t *testing.T, url string, count int) {
+// to sequence 90, and one object is told not to be part of it.
+func wantSuccessorsLog(t *testing.T, url string) {
 	t.Helper()
+	const count = 90
 	e, err := OpenReadOnly(url)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func wantSuccessorsLog(t *testing.T, url string, count int) {
 				told++
 			}
 		}
-		if !report.OK() || told != 1 || found.Records != uint64(count) || found.LastSeq != uint64(count) {
+		if !report.OK() || told != 1 || found.Records != count || found.LastSeq != count {
 			t.Errorf("deep %t: %d told, %d records to %d, damage %v, notes %v", deep, told, found.Records, found.LastSeq, found.Damage, found.Notes)
 		}
 	}
@@ -94,7 +95,7 @@ func TestALateObjectAtAKeyCostsThatKeyAlone(t *testing.T) {
 	if err := successor.log.Wait(shortly(t), 90, Cold); err != nil {
 		t.Error(err)
 	}
-	wantSuccessorsLog(t, successor.opts.Bucket, 90)
+	wantSuccessorsLog(t, successor.opts.Bucket)
 	for id := uint64(4); id <= 5; id++ {
 		successor.open(t)
 		successor.fill(t, 1, 30)
@@ -125,7 +126,7 @@ func TestTheNextGenerationIsUsedAgainAfterACrash(t *testing.T) {
 	if entry := successor.entry(2); entry.Cold.Generation != 1 || entry.NextGeneration != 2 {
 		t.Errorf("generation %d, the next one is %d", entry.Cold.Generation, entry.NextGeneration)
 	}
-	wantSuccessorsLog(t, successor.opts.Bucket, 90)
+	wantSuccessorsLog(t, successor.opts.Bucket)
 }
 
 // The key that was given up is not in the way when the segment is uploaded anew.
@@ -142,7 +143,7 @@ func TestAKeyThatWasGivenUpIsNotUsedAgain(t *testing.T) {
 	if entry := successor.entry(2); entry.Cold.Generation != 2 || entry.GoodCopies() != tierSet(manifest.TierCold) {
 		t.Errorf("generation %d, copies %v", entry.Cold.Generation, entry.GoodCopies())
 	}
-	wantSuccessorsLog(t, successor.opts.Bucket, 90)
+	wantSuccessorsLog(t, successor.opts.Bucket)
 }
 
 // Whatever generation the overtaken owner was at, the higher epoch is the log.
@@ -167,7 +168,7 @@ func TestTheHigherEpochCountsBeforeTheHigherGeneration(t *testing.T) {
 	if generation := successor.entry(2).Cold.Generation; generation != 0 {
 		t.Fatalf("generation %d", generation)
 	}
-	wantSuccessorsLog(t, successor.opts.Bucket, 90)
+	wantSuccessorsLog(t, successor.opts.Bucket)
 	if err := e.Refresh(); err != nil {
 		t.Fatal(err)
 	}

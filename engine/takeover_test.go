@@ -153,7 +153,7 @@ func TestATailThatWentItsOwnWayIsNotTakenOver(t *testing.T) {
 			r.fill(t, 1, 30)
 			r.mustDo(t, 2, planner.Compress, planner.Upload)
 			r.mustDo(t, 3, planner.Compress, planner.Upload)
-			files, err := filepath.Glob(filepath.Join(older.dir, "logs/orders/segments/*.seg"))
+			files, err := filepath.Glob(filepath.Join(newLogLayout(older.dir, "orders").segments, "*.seg"))
 			if err != nil || len(files) != 2 {
 				t.Fatal(files, err)
 			}
