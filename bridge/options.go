@@ -54,6 +54,11 @@ type Options struct {
 
 	// ReplaysMax bounds how many replays run at once. Default 64.
 	ReplaysMax int
+	// ReplayWindowsBytes bounds the windows of all replays together: what readers
+	// that do not answer may cost. A replay that finds too little of it left gets
+	// a smaller window than it asked for. Half of it is kept in equal shares for
+	// as many replays as may run. Default 256 MiB.
+	ReplayWindowsBytes int64
 	// ReplayFlowTimeout is how long a replay's reader may take to answer flow
 	// control before its replay ends. Default 30 seconds.
 	ReplayFlowTimeout time.Duration
@@ -100,6 +105,7 @@ const (
 	unackedMessagesMaxDefault = 256 << 10
 	unackedBytesMaxDefault    = 64 << 20
 	replaysMaxDefault         = 64
+	replayWindowsBytesDefault = 256 << 20
 	replayFlowTimeoutDefault  = 30 * time.Second
 	connectionName            = "aof-nats bridge"
 	readConnectionName        = "aof-nats bridge, readers"
@@ -122,6 +128,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.ReplaysMax == 0 {
 		o.ReplaysMax = replaysMaxDefault
+	}
+	if o.ReplayWindowsBytes == 0 {
+		o.ReplayWindowsBytes = replayWindowsBytesDefault
 	}
 	if o.ReplayFlowTimeout == 0 {
 		o.ReplayFlowTimeout = replayFlowTimeoutDefault
@@ -155,6 +164,9 @@ func (o *Options) validate() error {
 	}
 	if o.ReplaysMax < 0 || o.ReplayFlowTimeout < 0 {
 		return fmt.Errorf("%w: a limit of replays is negative", ErrOptions)
+	}
+	if o.ReplayWindowsBytes/2/int64(o.ReplaysMax) < windowBytesMin {
+		return fmt.Errorf("%w: windows of %d bytes leave less than %d to each of %d replays", ErrOptions, o.ReplayWindowsBytes, windowBytesMin, o.ReplaysMax)
 	}
 	names := make(map[string]bool)
 	for _, log := range o.Logs {

@@ -83,7 +83,8 @@ func startReadService(ctx context.Context, natsOptions nats.Options, logs []*rea
 		options: o, policy: policy, metrics: metrics, maxPayload: maxPayload, logs: logs,
 		requests: make(chan readRequest, readRequestsMax),
 	}
-	s.replays.max, s.refresher.engine = o.ReplaysMax, o.Engine
+	s.replays.max, s.replays.windows = o.ReplaysMax, newReplayWindows(o)
+	s.refresher.engine = o.Engine
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if err := s.connect(ctx, natsOptions); err != nil {
 		s.stop()

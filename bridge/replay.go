@@ -96,7 +96,7 @@ func (s *readService) handleFlow(e *readEndpoint, m *wire.Message) {
 func (s *readService) newReplay(l *readLog, request *replayRequest, reply []byte) *replay {
 	r := &replay{
 		service: s, log: l, request: request, reply: reply, id: rand.Text(), generation: s.conn.Generation(),
-		flow:      newReplayFlow(request.WindowBytes, s.options.ReplayFlowTimeout),
+		flow:      newReplayFlow(s.options.ReplayFlowTimeout),
 		heartbeat: time.Duration(request.IdleHeartbeatMs) * time.Millisecond,
 	}
 	for _, subject := range request.Subjects {

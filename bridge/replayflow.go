@@ -21,7 +21,7 @@ type flowMark struct {
 // window. A mark is sent after each half of a window, so that a reader that
 // answers at once never waits. All but answer belongs to the replay's goroutine.
 type replayFlow struct {
-	window  int64
+	window  int64 // as granted when the replay is started
 	timeout time.Duration
 
 	sent     int64      // bytes so far
@@ -34,8 +34,8 @@ type replayFlow struct {
 	arrived  chan struct{} // one pending signal
 }
 
-func newReplayFlow(window int64, timeout time.Duration) replayFlow {
-	return replayFlow{window: window, timeout: timeout, arrived: make(chan struct{}, 1)}
+func newReplayFlow(timeout time.Duration) replayFlow {
+	return replayFlow{timeout: timeout, arrived: make(chan struct{}, 1)}
 }
 
 // answer notes an answer, from the connection's goroutine. An answer to a mark

@@ -16,6 +16,7 @@ import (
 // Headers of the marks of a replay.
 const (
 	headerScanned       = "Aof-Scanned-Sequence"
+	headerWindow        = "Aof-Window-Bytes"
 	headerEndReason     = "Aof-End-Reason"
 	headerDamagedFirst  = "Aof-Damaged-First-Sequence"
 	headerDamagedLast   = "Aof-Damaged-Last-Sequence"
@@ -119,6 +120,7 @@ func (r *replay) mark(status string) {
 func (r *replay) askForAnswer(now time.Time) {
 	number := strconv.FormatUint(r.flow.mark(now), 10)
 	r.mark(statusFlowControl)
+	r.w.addNumber(headerWindow, uint64(r.flow.window))
 	reply := r.service.options.Prefix + ".API.REPLAY." + r.log.name + ".FLOW." + r.id + "." + number
 	r.w.publish(r.reply, []byte(reply), nil)
 }

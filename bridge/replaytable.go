@@ -12,9 +12,11 @@ var (
 	errReplayRuns     = errors.New("bridge: a replay to this reply subject is running")
 )
 
-// replayTable holds the replays that run, which are bounded in number.
+// replayTable holds the replays that run, which are bounded in number and in
+// what their windows hold together.
 type replayTable struct {
-	max int
+	max     int
+	windows replayWindows // under mu
 
 	mu struct {
 		sync.Mutex
@@ -25,7 +27,7 @@ type replayTable struct {
 	running sync.WaitGroup
 }
 
-// start runs a replay, unless there are too many.
+// start grants a replay its window and runs it, unless there are too many.
 func (t *replayTable) start(r *replay) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -41,6 +43,7 @@ func (t *replayTable) start(r *replay) error {
 		t.mu.byReply, t.mu.byID = make(map[string]*replay), make(map[string]*replay)
 	}
 	t.mu.byReply[string(r.reply)], t.mu.byID[r.id] = r, r
+	r.flow.window = t.windows.take(r.request.WindowBytes)
 	t.running.Go(func() {
 		r.run()
 		t.forget(r)
@@ -53,6 +56,7 @@ func (t *replayTable) forget(r *replay) {
 	defer t.mu.Unlock()
 	delete(t.mu.byReply, string(r.reply))
 	delete(t.mu.byID, r.id)
+	t.windows.giveBack(r.flow.window)
 }
 
 // answer opens the next window of a replay.
