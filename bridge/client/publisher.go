@@ -93,6 +93,9 @@ func (p *Publisher) Publish(ctx context.Context, m *Message) error {
 // reserve takes a message's share of the window.
 func (p *Publisher) reserve(ctx context.Context, bytes int64) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err // though there may be room: nobody wants it sent any more
+		}
 		if p.client.isClosed() {
 			return errLost
 		}

@@ -30,9 +30,10 @@ waits until every message was acknowledged.
 SUBJECT may name fields of each message's JSON in braces. What cannot stand in a
 subject becomes '_', and so does a field that is missing.
 
-Publishing stops at the first message that is not acknowledged. What was sent
-before is reported; the error names the message. Exit code 6 says that there was
-no room, or no answer in time.`,
+Publishing stops at the first message that is not acknowledged, or when it is
+interrupted; what was not sent by then is not sent any more. What was sent before
+is reported; the error names the message. Exit code 6 says that there was no room,
+no answer in time, or an interrupt.`,
 		Example: `  aof-nats pub orders.new '{"id":1}'
   aof-nats pub 'quakes.{properties.net}.{properties.magType}' --file earthquakes.ndjson
   tail -f events.ndjson | aof-nats pub events --ndjson`,
@@ -96,7 +97,7 @@ func (a *app) payloads(f *publishFlags, body []string, bytesMax int64) (payloadS
 	case f.ndjson:
 		return newLines(a.env.Stdin, "standard input", bytesMax), nil
 	}
-	return wholeInput(a.env.Stdin, bytesMax)
+	return &wholeInput{in: a.env.Stdin, bytesMax: bytesMax}, nil
 }
 
 func parseHeaders(given []string) (map[string][]string, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -23,7 +22,7 @@ type publishing struct {
 	began   time.Time
 	elapsed time.Duration
 	sent    atomic.Uint64
-	failing atomic.Bool // a message was not acknowledged: send no more
+	stop    context.CancelCauseFunc // of sending
 
 	// What follows belongs to the goroutine that reports results until the
 	// publisher is closed.
@@ -47,10 +46,15 @@ type publishReport struct {
 	LastSeq           map[string]uint64 `json:"last_seq"`
 }
 
+// errNotAcknowledged stops sending; what is told is the failure itself.
+var errNotAcknowledged = errors.New("a message was not acknowledged")
+
 // run publishes until the source ends, something fails, or ctx ends, and waits
 // for all answers.
 func (p *publishing) run(ctx context.Context, connected *client.Client, window int) error {
 	p.logs = make(map[string]uint64)
+	ctx, p.stop = context.WithCancelCause(ctx)
+	defer p.stop(nil)
 	publisher, err := connected.NewPublisher(client.PublisherOptions{MessagesMax: window, OnResult: p.note})
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (p *publishing) run(ctx context.Context, connected *client.Client, window i
 	if p.first != nil {
 		p.first = fmt.Errorf("%s not acknowledged; the first is %w", p.countFailed(), p.first)
 	}
-	return errors.Join(p.first, sendErr, err, p.source.close())
+	return errors.Join(p.first, sendErr, err)
 }
 
 func (p *publishing) countFailed() string {
@@ -74,28 +78,51 @@ func (p *publishing) countFailed() string {
 }
 
 func (p *publishing) sendAll(ctx context.Context, publisher *client.Publisher) error {
-	for !p.failing.Load() {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("interrupted: %w", err)
+	ahead := readAhead(ctx, p.source)
+	for {
+		var next sourced
+		more := true
+		select {
+		case next, more = <-ahead:
+		case <-ctx.Done():
 		}
-		next, err := p.source.next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case ctx.Err() != nil: // also if there was a payload at the same time
+			return stopped(ctx)
+		case !more:
 			return nil
+		case next.err != nil:
+			return next.err
 		}
-		if err != nil {
+		if err := p.send(ctx, publisher, next.payload); err != nil {
 			return err
 		}
-		subject, err := p.template.subject(next.data)
-		if err != nil {
-			return usagef("%s: %w", next.origin, err)
-		}
-		message := &client.Message{Subject: subject, Header: p.headers, Data: next.data, Origin: next.origin}
-		if err := publisher.Publish(ctx, message); err != nil {
-			return fmt.Errorf("send %s: %w", next.origin, err)
-		}
-		p.sent.Add(1)
 	}
-	return nil
+}
+
+func (p *publishing) send(ctx context.Context, publisher *client.Publisher, next payload) error {
+	subject, err := p.template.subject(next.data)
+	if err != nil {
+		return usagef("%s: %w", next.origin, err)
+	}
+	message := &client.Message{Subject: subject, Header: p.headers, Data: next.data, Origin: next.origin}
+	err = publisher.Publish(ctx, message)
+	switch {
+	case err == nil:
+		p.sent.Add(1)
+		return nil
+	case ctx.Err() != nil:
+		return stopped(ctx)
+	}
+	return fmt.Errorf("send %s: %w", next.origin, err)
+}
+
+// stopped is why sending ended before the source, unless a failure tells it.
+func stopped(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errNotAcknowledged) {
+		return nil
+	}
+	return fmt.Errorf("interrupted: %w", ctx.Err())
 }
 
 // note takes the result of one message.
@@ -105,7 +132,7 @@ func (p *publishing) note(r client.Result) {
 		if p.first == nil {
 			p.first = fmt.Errorf("%s on %s: %w", r.Message.Origin, r.Message.Subject, r.Err)
 		}
-		p.failing.Store(true)
+		p.stop(errNotAcknowledged)
 		return
 	}
 	p.acked++

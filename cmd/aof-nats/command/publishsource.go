@@ -43,17 +43,28 @@ func (o *onePayload) next() (payload, error) {
 
 func (*onePayload) close() error { return nil }
 
-// wholeInput reads everything there is as one message.
-func wholeInput(in io.Reader, bytesMax int64) (payloadSource, error) {
-	data, err := io.ReadAll(io.LimitReader(in, bytesMax+1))
-	if err != nil {
-		return nil, fmt.Errorf("read standard input: %w", err)
-	}
-	if int64(len(data)) > bytesMax {
-		return nil, fmt.Errorf("standard input is %w (%s); --ndjson publishes each line as a message", errTooLong, formatBytes(bytesMax))
-	}
-	return &onePayload{data: data}, nil
+// wholeInput is a source of everything there is as one message.
+type wholeInput struct {
+	in       io.Reader
+	bytesMax int64
 }
+
+func (w *wholeInput) next() (payload, error) {
+	if w.in == nil {
+		return payload{}, io.EOF
+	}
+	data, err := io.ReadAll(io.LimitReader(w.in, w.bytesMax+1))
+	if err != nil {
+		return payload{}, fmt.Errorf("read standard input: %w", err)
+	}
+	if int64(len(data)) > w.bytesMax {
+		return payload{}, fmt.Errorf("standard input is %w (%s); --ndjson publishes each line as a message", errTooLong, formatBytes(w.bytesMax))
+	}
+	w.in = nil
+	return payload{data: data, origin: "the message"}, nil
+}
+
+func (*wholeInput) close() error { return nil }
 
 // lines is a source of one message a line. Empty lines are left out.
 type lines struct {

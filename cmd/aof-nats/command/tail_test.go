@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,13 +63,19 @@ type running struct {
 
 func startCommand(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startReading(t, strings.NewReader(""), args...)
+}
+
+// startReading is startCommand with something on standard input.
+func startReading(t *testing.T, stdin io.Reader, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{stdout: newStream(), stderr: newStream(), interrupt: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.code = Run(ctx, Environment{
 			Args: args, Version: "1.2.3", Getenv: func(string) string { return "" },
-			Stdin: strings.NewReader(""), Stdout: r.stdout, Stderr: r.stderr,
+			Stdin: stdin, Stdout: r.stdout, Stderr: r.stderr,
 		})
 	}()
 	t.Cleanup(func() {
