@@ -23,11 +23,12 @@ import (
 const takeOverPatience = 30 * time.Second
 
 // mayBeOlder reports whether there is a sign that the bucket goes on behind this
-// root: it is not where it was when it claimed last, or a claim found it out.
+// root: it is not where it was when it claimed last, or a claim found it out. Who
+// only reads takes nothing over.
 func (r *recovery) mayBeOlder() bool {
 	e, known := r.log.engine, r.claims
 	moved := known.Place != "" && known.Place != e.place()
-	return r.log.folder != nil && e.claimedHere(known) && (moved || known.BucketGoesOn)
+	return !e.readOnly && r.log.folder != nil && e.claimedHere(known) && (moved || known.BucketGoesOn)
 }
 
 // takeOver adopts the objects that go on behind this root, if the last claim in
