@@ -149,6 +149,17 @@ func behind(text string) func([]byte) int {
 	return func(b []byte) int { return bytes.Index(b, []byte(text)) + len(text) }
 }
 
+// digitBehind is the first digit behind a text that no flip makes a quote.
+func digitBehind(text string) func([]byte) int {
+	return func(b []byte) int {
+		at := behind(text)(b)
+		for b[at] == '2' {
+			at++
+		}
+		return at
+	}
+}
+
 // usedEnd is so many bytes in front of the zeros at the end.
 func usedEnd(back int) func([]byte) int {
 	return func(b []byte) int { return max(0, len(bytes.TrimRight(b, "\x00"))-back) }
@@ -162,7 +173,7 @@ const (
 var damagedSpots = []spot{
 	{"engine.json", "syntax", "root/engine.json", 0, from(0), refused, whole, false},
 	{"engine.json", "version", "root/engine.json", 0, behind(`"format_version": `), refused, whole, false},
-	{"engine.json", "node id", "root/engine.json", 0, behind(`"node_id": "`), whole, whole, true},
+	{"engine.json", "node id", "root/engine.json", 0, digitBehind(`"node_id": "`), whole, whole, true},
 	{"engine.json", "bucket", "root/engine.json", 0, behind(`"bucket": "`), away, whole, false},
 	{"engine.json", "name", "root/engine.json", 0, behind(`"buck`), away, whole, false},
 	{"LOCK", "all", "root/LOCK", 0, from(0), whole, whole, true},
@@ -172,7 +183,7 @@ var damagedSpots = []spot{
 	{"log.json", "name", logDir + "log.json", 0, behind(`"name": "`), refused, whole, false},
 	{"log.json", "folder", logDir + "log.json", 0, behind(`"bucket_folder": "`), refused, whole, false},
 	{"claim.json", "syntax", logDir + "claim.json", 0, from(0), whole, whole, false},
-	{"claim.json", "token", logDir + "claim.json", 0, behind(`"token": "`), whole, whole, true},
+	{"claim.json", "token", logDir + "claim.json", 0, digitBehind(`"token": "`), whole, whole, true},
 	{"claim.json", "epoch", logDir + "claim.json", 0, behind(`"epoch": `), whole, whole, false},
 	{"incomplete.json", "syntax", logDir + "incomplete.json", 0, from(0), whole, whole, true},
 	{"incomplete.json", "reason", logDir + "incomplete.json", 0, behind(`"reason": "`), whole, whole, true},
@@ -199,7 +210,7 @@ var damagedSpots = []spot{
 	{"snapshot", "checksum", logDir + "manifest/snapshot_*.bin", 0, fromEnd(4), whole, whole, false},
 	{"claim in the bucket", "syntax of the first", folderDir + "epochs+/*", 0, from(0), whole, whole, false},
 	{"claim in the bucket", "syntax of the last", folderDir + "epochs+/*", -1, from(0), whole, whole, false},
-	{"claim in the bucket", "token", folderDir + "epochs+/*", -1, behind(`"token":"`), whole, whole, true},
+	{"claim in the bucket", "token", folderDir + "epochs+/*", -1, digitBehind(`"token":"`), whole, whole, true},
 	{"log.json in the bucket", "syntax", folderDir + "log.json", 0, from(0), whole, whole, false},
 	{"log.json in the bucket", "log id", folderDir + "log.json", 0, behind(`"log_id": "`), whole, whole, false},
 	{"object, the only copy", "first frame", folderDir + "segments+/*.zst", 0, from(10), partly, partly, false},
