@@ -32,37 +32,9 @@ func openBucketOnly(url string, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// bucketLogs returns the folders of the bucket by the name of their log.
-func (e *Engine) bucketLogs(ctx context.Context) (map[string][]string, error) {
-	folders := make(map[string][]string)
-	for folder, err := range e.bucket.Logs(ctx) {
-		if err != nil {
-			return nil, fmt.Errorf("list logs: %w", err)
-		}
-		name, _, _ := bucket.ParseFolder(folder)
-		folders[name] = append(folders[name], folder)
-	}
-	return folders, nil
-}
-
-// bucketIdentity finds the log's folder and reads what was stored of it there.
-func (e *Engine) bucketIdentity(ctx context.Context, name string) (identity logFile, err error) {
-	folders, err := e.bucketLogs(ctx)
-	if err != nil {
-		return identity, err
-	}
-	switch found := folders[name]; len(found) {
-	case 0:
-		return identity, fmt.Errorf("%w: no log of this name in %s", ErrNotFound, e.dir)
-	case 1:
-		return e.readBucketIdentity(ctx, name, found[0])
-	default:
-		return identity, fmt.Errorf("%w: %d logs of this name are in %s (%v): move the others away", ErrInvalidOptions, len(found), e.dir, found)
-	}
-}
-
-func (e *Engine) readBucketIdentity(ctx context.Context, name, folder string) (identity logFile, err error) {
-	_, id, _ := bucket.ParseFolder(folder)
+// readBucketIdentity reads what was stored of a log in its folder.
+func (e *Engine) readBucketIdentity(ctx context.Context, folder string) (identity logFile, err error) {
+	name, id, _ := bucket.ParseFolder(folder)
 	identity = logFile{FormatVersion: rootFormatVersion, Name: name, LogID: fmt.Sprintf("%016x", id), BucketFolder: folder}
 	opened, err := e.bucket.Log(folder)
 	if err != nil {

@@ -25,20 +25,23 @@ func (c *checker) checkBucketOnly() error {
 		return err
 	}
 	c.bucket = opened
-	for folder, err := range opened.Logs(c.ctx) {
-		if err != nil {
-			return fmt.Errorf("list logs: %w", err)
-		}
-		if err := c.checkBareFolder(folder); err != nil {
+	folders, err := bucketFolders(c.ctx, opened)
+	if err != nil {
+		return err
+	}
+	names := bucketLogNames(folders)
+	for i, folder := range folders {
+		if err := c.checkBareFolder(folder, names[i]); err != nil {
 			return fmt.Errorf("%s: %w", folder, err)
 		}
 	}
 	return nil
 }
 
-func (c *checker) checkBareFolder(folder string) (err error) {
+// checkBareFolder checks a log that is opened by the given name.
+func (c *checker) checkBareFolder(folder, openedAs string) (err error) {
 	name, id, _ := bucket.ParseFolder(folder)
-	c.report.Logs = append(c.report.Logs, LogCheck{Name: name, ID: id, FirstSeq: 1})
+	c.report.Logs = append(c.report.Logs, LogCheck{Name: openedAs, ID: id, FirstSeq: 1})
 	l := &logChecker{checker: c, name: name, id: id, found: &c.report.Logs[len(c.report.Logs)-1]}
 	l.logFiles = &logFiles{state: manifest.NewState()}
 	if l.folder, err = c.bucket.Log(folder); err != nil {

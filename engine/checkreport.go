@@ -22,6 +22,8 @@ type CheckReport struct {
 
 // LogCheck is what Check found in one log.
 type LogCheck struct {
+	// Name is what OpenLog takes: in a bucket without a root NAME.ID, where several
+	// logs have one name.
 	Name string
 	ID   uint64
 	// FirstSeq and LastSeq are the sequences that the log has to hold, as far as

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -245,9 +246,7 @@ func (e *Engine) forget(log *Log) {
 	e.coordinator.forget(log)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.mu.logs[log.name] == log {
-		delete(e.mu.logs, log.name)
-	}
+	maps.DeleteFunc(e.mu.logs, func(_ string, opened *Log) bool { return opened == log }) // by whatever name
 }
 
 // Refresh makes the logs of a read-only engine see what became durable since.

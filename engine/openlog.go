@@ -4,20 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 )
 
 // This file opens and creates the logs of an engine.
 
 // OpenLog opens the named log, running recovery if the last owner did not close
 // it, or creates it. A log that is open already is returned as it is; its
-// options stay. One that is being closed is opened again when it is. The error matches ErrInvalidOptions for a bad name or option
-// and ErrNotFound for a missing log of a read-only engine.
+// options stay. One that is being closed is opened again when it is. In a bucket
+// that is opened alone a log has two names: its own, and that of its folder, which
+// is NAME.ID, for where several logs have one name. The error matches
+// ErrInvalidOptions for a bad name or option, and for a name that several logs
+// have, and ErrNotFound for a missing log of a read-only engine.
 func (e *Engine) OpenLog(name string, opts LogOptions) (*Log, error) {
-	if err := ValidateLogName(name); err != nil {
+	if err := e.validateLogName(name); err != nil {
 		return nil, err
 	}
 	opts.ensureDefaults()
@@ -38,6 +42,13 @@ func (e *Engine) OpenLog(name string, opts LogOptions) (*Log, error) {
 	e.mu.logs[name] = log
 	e.coordinator.poke() // moves that the last process did not finish
 	return log, nil
+}
+
+func (e *Engine) validateLogName(name string) error {
+	if e.bucketOnly && isFolderName(name) {
+		return nil
+	}
+	return ValidateLogName(name)
 }
 
 // openedLog is the log if it is open. It waits for one that is being closed.
@@ -65,6 +76,9 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: log id %q in %s; %s", ErrDamaged, identity.LogID, logFileName, logFileRemedy)
 	}
+	if e.bucketOnly { // name may be that of the folder
+		name, _, _ = bucket.ParseFolder(identity.BucketFolder)
+	}
 	log := newLog(e, name, id, opts)
 	log.fixed = identity
 	if e.bucket != nil {
@@ -86,11 +100,12 @@ func (e *Engine) openLog(name string, opts LogOptions) (*Log, error) {
 	return log, nil
 }
 
-// Logs returns the names of the logs on disk, sorted.
+// Logs returns the names of the logs on disk, sorted. Of a bucket that is opened
+// alone it returns NAME.ID for each of several logs of one name.
 func (e *Engine) Logs() ([]string, error) {
 	if e.bucketOnly {
-		folders, err := e.bucketLogs(context.Background())
-		return slices.Sorted(maps.Keys(folders)), err
+		folders, err := bucketFolders(context.Background(), e.bucket)
+		return slices.Sorted(slices.Values(bucketLogNames(folders))), err
 	}
 	entries, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
 	if err != nil {

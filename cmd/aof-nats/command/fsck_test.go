@@ -114,22 +114,30 @@ func TestFsckOfANewerRoot(t *testing.T) {
 // tieredRoot is a root of which segments are in the bucket too.
 func tieredRoot(t *testing.T) (root, bucket string) {
 	t.Helper()
-	root, bucket = filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "bucket")
+	bucket = filepath.Join(t.TempDir(), "bucket")
+	return tieredRootIn(t, bucket, 50), bucket
+}
+
+// tieredRootIn is a new root with so many records in a segment that is in a bucket
+// too.
+func tieredRootIn(t *testing.T, bucket string, count int) (root string) {
+	t.Helper()
+	root = filepath.Join(t.TempDir(), "root")
 	eng, err := engine.Open(root, engine.Options{Bucket: "file://" + bucket})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := appendTo(t, eng, "N", engine.LogOptions{}, numbered(50))
+	log := appendTo(t, eng, "N", engine.LogOptions{}, numbered(count))
 	if err := log.Seal(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Wait(testContext(t), 50, engine.Cold); err != nil {
+	if err := log.Wait(testContext(t), uint64(count), engine.Cold); err != nil {
 		t.Fatal(err)
 	}
 	if err := eng.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return root, bucket
+	return root
 }
 
 func TestEachCopyIsCheckedAndWhatItsDamageCostsIsSaid(t *testing.T) {

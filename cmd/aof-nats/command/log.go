@@ -60,7 +60,7 @@ func (a *app) listLogs(root *rootFlag) (err error) {
 		}
 		a.sayLeftOut(log.State())
 		report := reportOf(log.State())
-		report.Segments = nil
+		report.Name, report.Segments = name, nil // several logs of a bucket may be called the same
 		reports = append(reports, report)
 	}
 	if a.json {
@@ -91,7 +91,9 @@ func (a *app) logInfoCommand() *cobra.Command {
 		Short: "Describe a log and its segments",
 		Long: `Describes a log and its segments, as the files prove them. While serve has the
 root open, its last step shows when the next one is recorded: until then nothing in
-the files proves that it is on the disk. The same holds for the last records.`,
+the files proves that it is on the disk. The same holds for the last records.
+
+Where several logs of a bucket have one name, LOG is NAME.ID, as log ls shows it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.run(func(_ context.Context, args []string) error { return a.describeLog(&root, args[0]) }),
 	}

@@ -34,7 +34,10 @@ Damage ends the reading with exit code 5 and names the sequences concerned,
 unless --skip-damaged is given: then the exit code is still 5, after everything that
 can be read. What a lost manifest knew of is looked for in the bucket that the root
 was used with; what is not found, or may be there while the bucket does not answer,
-is damage too.`,
+is damage too.
+
+Where several logs of a bucket have one name, as after a root was begun anew, LOG
+is NAME.ID, as log ls and the error show it.`,
 		Example: `  aof-nats read ORDERS -s nats://127.0.0.1:4222 --from-time 15m
   aof-nats read ORDERS --root ./root --from-seq 100 --limit 10
   aof-nats read QUAKES --root ./root --subject 'quakes.us.*' --format ndjson | jq .

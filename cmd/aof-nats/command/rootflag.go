@@ -14,7 +14,7 @@ import (
 type rootFlag struct{ dir string }
 
 func (r *rootFlag) addTo(called *cobra.Command) {
-	called.Flags().StringVar(&r.dir, "root", "", "directory of the logs; it is not written to, and serve may be using it")
+	called.Flags().StringVar(&r.dir, "root", "", "directory of the logs, or URL of their bucket; it is not written to, and serve may be using it")
 	_ = called.MarkFlagDirname("root") // fails only for a flag that does not exist
 }
 
@@ -29,9 +29,6 @@ func (r *rootFlag) open() (*engine.Engine, error) {
 
 // openLog opens one log of a read-only root.
 func openLog(eng *engine.Engine, root, name string) (*engine.Log, error) {
-	if err := engine.ValidateLogName(name); err != nil {
-		return nil, usage(err)
-	}
 	log, err := eng.OpenLog(name, engine.LogOptions{})
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, fmt.Errorf("%w (%s; aof-nats log ls --root %s says more)", err, describeLogs(eng), root)

@@ -8,6 +8,7 @@ is written and no lock is taken.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -161,9 +162,12 @@ class Root:
     """The bucket of a root, "" if it has none."""
 
     def log(self, name: str) -> LogView:
-        if name not in self.logs:
-            raise NotFoundError(f"{self.path}: no log {name}; there are {', '.join(sorted(self.logs)) or 'none'}")
-        return self.logs[name]
+        """The log of that name. A log of a bucket alone has that of its folder,
+        too. Raises NotFoundError."""
+        for log in self.logs.values():
+            if log.name == name or (log.alone and log.folder is not None and log.folder.name == name):
+                return log
+        raise NotFoundError(f"{self.path}: no log {name}; there are {', '.join(sorted(self.logs)) or 'none'}")
 
 
 def open_root(place: Path | str, bucket: str = "") -> Root:
@@ -212,13 +216,17 @@ def _find_twins(root: Root) -> None:
 
 
 def _open_bucket_alone(place: str) -> Root:
-    bucket = open_bucket(place)
+    """Where several logs have one name, as after a root was begun anew, each has
+    that of its folder."""
+    folders = open_bucket(place).folders()
+    count = Counter(folder.log for folder in folders)
     logs: dict[str, LogView] = {}
-    for folder in bucket.folders():
-        log = LogView(folder.log, folder.path, folder.log_id, Manifest(), folder=folder, alone=True)
+    for folder in folders:
+        name = folder.log if count[folder.log] == 1 else folder.name
+        log = LogView(name, folder.path, folder.log_id, Manifest(), folder=folder, alone=True)
         log.objects = folder.objects()
         _collect_cold(log)
-        logs[folder.log if folder.log not in logs else folder.name] = log
+        logs[name] = log
     if not logs and "://" not in place:
         raise NotFoundError(f"{place}: neither a root nor a bucket directory")
     return Root(Path(place), logs)
