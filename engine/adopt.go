@@ -95,20 +95,12 @@ func (r *recovery) isShort() bool {
 	return false
 }
 
-// hasHot reports whether a segment has a good hot file: a warm one that does not
-// count may go because of it. Nobody asks the bucket here whether its object is
-// there.
-func (r *recovery) hasHot(entry *manifest.Segment) bool {
-	return entry.GoodCopies().Has(manifest.TierHot) && r.hotFile(entry.ID) != nil
-}
-
 // adoptWarm looks into the warm files that the manifest does not count on.
 func (r *recovery) adoptWarm() error {
 	for _, file := range slices.Sorted(maps.Keys(r.warm)) {
 		name, _ := tier.ParseWarmName(file)
 		entry := r.log.journal.state().Segment(name.SegmentID)
-		if entry != nil && !entry.Incomplete() && entry.Sealed && filepath.Base(r.log.paths.warmFile(entry)) == file &&
-			(entry.Resident.Has(manifest.TierWarm) || r.incomplete == "" && r.hasHot(entry)) {
+		if entry != nil && !entry.Incomplete() && entry.Sealed && filepath.Base(r.log.paths.warmFile(entry)) == file && entry.Resident.Has(manifest.TierWarm) {
 			continue
 		}
 		if err := r.adoptWarmFile(file, name); err != nil {

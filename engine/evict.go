@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/aof-nats/aof-nats/manifest"
@@ -39,31 +40,17 @@ func (l *Log) evictHot(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// checkOther makes sure that the copy is there because of which a hot file may go.
+// checkOther makes sure that the copy is good because of which a hot file may go.
 func (l *Log) checkOther(ctx context.Context, s *segmentFile) error {
-	switch good := trusted(s, l.entryOf(s)); {
-	case good.Has(manifest.TierWarm):
-		return l.checkWarm(s)
-	case good.Has(manifest.TierCold):
+	switch entry := l.entryOf(s); {
+	case trusted(s, entry).Has(manifest.TierWarm):
+		err := l.copyWarm(ctx, entry, io.Discard)
+		l.noteBadSource(s, err)
+		return err
+	case trusted(s, entry).Has(manifest.TierCold):
 		return l.checkCold(ctx, s)
 	}
 	return nil // the manifest refuses it
-}
-
-// checkWarm makes sure that the warm file of a segment is still there. One that is
-// missing, or is another file, counts no more.
-func (l *Log) checkWarm(s *segmentFile) error {
-	entry := l.entryOf(s)
-	path := l.paths.warmFile(entry)
-	info, err := l.engine.opts.FS.Stat(path)
-	if err == nil && uint64(info.Size()) != entry.Warm.ObjectBytes {
-		err = fmt.Errorf("%w: it has %d bytes, it had %d when it was made", ErrDamaged, info.Size(), entry.Warm.ObjectBytes)
-	}
-	if err == nil {
-		return nil
-	}
-	l.noteBadCopy(s, manifest.TierWarm, err)
-	return fmt.Errorf("look for the warm file %s: %w", path, err)
 }
 
 // evictWarm drops the warm file of a segment that is verified to be cold.

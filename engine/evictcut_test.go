@@ -28,22 +28,22 @@ func (r *tieredRoot) cutEviction(t *testing.T, kind planner.Kind, in manifest.Ti
 // if the one that it was dropped for is lost.
 func TestAnEvictionThatACrashCutOffDropsNothingThatIsLostElsewhere(t *testing.T) {
 	for name, c := range evictionsCut {
-		t.Run(name, func(t *testing.T) {
-			r := newTieredRoot(t).stepped()
-			r.open(t)
-			r.fill(t, 1, 30)
-			r.mustDo(t, 1, c.before...)
-			lost := r.copyPath(c.because)
-			r.cutEviction(t, c.kind, c.in)
-			if err := os.Remove(lost); err != nil {
-				t.Fatal(err)
-			}
-			r.open(t)
-			wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
-			r.open(t)
-			wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
-			wantHotBytesCounted(t, r)
-		})
+		for how, lose := range losses {
+			t.Run(name+", "+how, func(t *testing.T) {
+				r := newTieredRoot(t).stepped()
+				r.open(t)
+				r.fill(t, 1, 30)
+				r.mustDo(t, 1, c.before...)
+				lost := r.copyPath(c.because)
+				r.cutEviction(t, c.kind, c.in)
+				lose(t, lost)
+				r.open(t)
+				wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
+				r.open(t)
+				wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
+				wantHotBytesCounted(t, r)
+			})
+		}
 	}
 }
 
@@ -98,16 +98,22 @@ func wantHotBytesCounted(t *testing.T, r *tieredRoot) {
 	}
 }
 
-// A hot file is dropped for a warm one that is there.
-func TestAHotFileStaysWhenTheWarmOneIsGone(t *testing.T) {
-	for name, lose := range map[string]func(t *testing.T, path string){
-		"gone": func(t *testing.T, path string) {
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"shorter": func(t *testing.T, path string) { changeFile(t, path, func(b []byte) []byte { return b[:len(b)-1] }) },
-	} {
+// losses are what can happen to a copy behind the back of the program.
+var losses = map[string]func(t *testing.T, path string){
+	"gone": func(t *testing.T, path string) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"shorter": func(t *testing.T, path string) { changeFile(t, path, func(b []byte) []byte { return b[:len(b)-1] }) },
+	"flipped": func(t *testing.T, path string) {
+		changeFile(t, path, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	},
+}
+
+// A hot file is dropped for a warm one that is there, whole.
+func TestAHotFileStaysWhenTheWarmOneIsLost(t *testing.T) {
+	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			r := newTieredRoot(t).stepped()
 			r.open(t)

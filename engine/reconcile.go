@@ -43,13 +43,8 @@ func (r *recovery) take(name segmentName) (*foundSegment, error) {
 	state := r.log.journal.state()
 	entry := state.Segment(name.id)
 	trimmed := name.id < state.Log().NextSegmentID && name.baseSeq <= state.Log().TrimmedTo
-	switch {
-	case entry == nil && trimmed:
+	if entry == nil && trimmed {
 		return nil, r.quarantineFile(name, "the manifest says that retention removed this segment")
-	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot) && entry.GoodCopies() == 0:
-		return nil, nil // damage may have taken the record of the copy that it was evicted for
-	case entry != nil && entry.Sealed && !entry.Resident.Has(manifest.TierHot) && r.hasWarm(entry):
-		return nil, r.log.unlink(r.log.paths.segment(name), r.log.paths.segments) // a crash came before its eviction did
 	}
 	found, err := r.log.examine(name, entry)
 	if err != nil {
@@ -62,14 +57,6 @@ func (r *recovery) take(name segmentName) (*foundSegment, error) {
 		return r.adopt(found)
 	}
 	return found, nil
-}
-
-// hasWarm reports whether the warm copy is good, as far as is known, and is there. A
-// file whose eviction a crash cut off goes because of it. Where only the bucket has
-// another copy, which nobody asks here, it counts again: the next eviction asks.
-func (r *recovery) hasWarm(entry *manifest.Segment) bool {
-	bytes, there := r.warm[filepath.Base(r.log.paths.warmFile(entry))]
-	return entry.GoodCopies().Has(manifest.TierWarm) && there && bytes == int64(entry.Warm.ObjectBytes)
 }
 
 func entryHeader(logID uint64, entry *manifest.Segment) segment.Header {

@@ -30,13 +30,6 @@ func (r *recovery) reconcileCopies() error {
 				gone.add(found.file, entry, manifest.TierWarm)
 			}
 			delete(warm, name)
-		} else if _, there := warm[name]; there && r.hasHot(entry) {
-			// A compression that a crash cut off makes it anew, and an eviction
-			// that was recorded is carried out.
-			if err := r.log.unlink(filepath.Join(r.log.paths.warm, name), r.log.paths.warm); err != nil {
-				return err
-			}
-			delete(warm, name)
 		}
 		if entry.Resident.Has(manifest.TierHot) && found.file.mapped.evicted {
 			gone.add(found.file, entry, manifest.TierHot)

@@ -131,7 +131,11 @@ func (l *Log) copyWarm(ctx context.Context, entry *manifest.Segment, w io.Writer
 	defer func() { err = joinClose(err, file.Close()) }()
 	sum, err := copyAndSum(ctx, w, file, int64(entry.Warm.ObjectBytes))
 	if err != nil {
-		return fmt.Errorf("read warm file: %w", err)
+		err = fmt.Errorf("read warm file: %w", err)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = sourceError(manifest.TierWarm, fmt.Errorf("%w: %w", ErrDamaged, err))
+		}
+		return err
 	}
 	if sum != entry.Warm.CRC64 {
 		return sourceError(manifest.TierWarm, &tier.CorruptError{
