@@ -277,7 +277,7 @@ func TestLogThatCannotBeOpenedHoldsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(first.keeper.discardSuccessor(), first.journal.close(false, closeMark{}), e.lock.Close()); err != nil {
+	if err := errors.Join(first.keeper.discardSuccessor(), first.journal.close(false, closeMark{}), e.lock.release()); err != nil {
 		t.Fatal(err)
 	}
 	broken := disk.Add(vfs.Rule{Op: vfs.OpSync, PathPattern: "*" + segmentSuffix, Err: errIO})

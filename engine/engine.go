@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 	"github.com/aof-nats/aof-nats/engine/internal/planner"
-	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
 // Engine owns a root directory: its lock, its byte budget and its logs. All
@@ -28,7 +26,7 @@ type Engine struct {
 	// bucketOnly says that dir is the URL of a bucket and there is no root.
 	bucketOnly bool
 	root       rootFile
-	lock       io.Closer
+	lock       rootLock
 	hot        hotBudget
 	reserve    reserve
 	disk       *diskRoom
@@ -78,12 +76,9 @@ func Open(dir string, opts Options) (*Engine, error) {
 // openParts opens what an engine has. Whatever may refuse is asked before the
 // root is made or changed, so that a refused start leaves no trace there.
 func (e *Engine) openParts() error {
-	_, err := e.opts.FS.Stat(filepath.Join(e.dir, lockFileName))
-	made := err == nil
-	if made {
-		if err := e.takeRoot(); err != nil {
-			return err
-		}
+	made, err := e.lockMadeRoot()
+	if err != nil {
+		return err
 	}
 	if err := e.openBucket(); err != nil {
 		return err
@@ -102,32 +97,12 @@ func (e *Engine) openParts() error {
 	return e.rememberBucket()
 }
 
-// takeRoot makes the directory, if it is not there, and this engine the one that
-// may write to it.
-func (e *Engine) takeRoot() error {
-	if err := vfs.MkdirAllSync(e.opts.FS, e.dir); err != nil {
-		return fmt.Errorf("create root: %w", err)
-	}
-	lock, err := e.opts.FS.Lock(filepath.Join(e.dir, lockFileName))
-	if errors.Is(err, vfs.ErrLocked) {
-		return fmt.Errorf("%w: %s; stop that process or choose another root", ErrRootInUse, e.dir)
-	}
-	if err != nil {
-		return fmt.Errorf("lock root: %w", err)
-	}
-	e.lock = lock
-	return nil
-}
-
 // letGo gives up the bucket and the lock, if they are held.
 func (e *Engine) letGo() (err error) {
 	if e.bucket != nil {
 		err = e.bucket.Close()
 	}
-	if e.lock != nil {
-		err = errors.Join(err, e.lock.Close())
-	}
-	return err
+	return errors.Join(err, e.lock.release())
 }
 
 func newEngine(dir string, opts Options) *Engine {

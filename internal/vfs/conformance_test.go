@@ -54,6 +54,7 @@ var contract = []struct {
 	{"stat tells files from directories", statDescribes},
 	{"making directories can be repeated", mkdirRepeats},
 	{"a lock has one holder", lockHasOneHolder},
+	{"a directory is locked whatever is in it", lockOfDirectory},
 	{"a map follows writes and outlives its file", mapFollowsWrites},
 	{"a map of nothing is empty", emptyMap},
 	{"bytes published by an atomic are read without a race", mapAndWriter},
@@ -386,6 +387,25 @@ func lockHasOneHolder(t *testing.T, fsys vfs.FS, root string) {
 		check(t, lock.Close())
 		wantError(t, lock.Close(), fs.ErrClosed)
 	}
+}
+
+func lockOfDirectory(t *testing.T, fsys vfs.FS, root string) {
+	dir := filepath.Join(root, "locked")
+	check(t, fsys.MkdirAll(dir))
+	lock, err := fsys.Lock(dir)
+	check(t, err)
+	inside, err := fsys.Lock(filepath.Join(dir, "LOCK"))
+	check(t, err)
+	check(t, fsys.Remove(filepath.Join(dir, "LOCK")))
+	_, err = fsys.Lock(dir)
+	wantError(t, err, vfs.ErrLocked)
+	check(t, fsys.Rename(dir, dir+"2"))
+	_, err = fsys.Lock(dir + "2")
+	wantError(t, err, vfs.ErrLocked)
+	closeAll(t, inside, lock)
+	lock, err = fsys.Lock(dir + "2")
+	check(t, err)
+	closeAll(t, lock)
 }
 
 func mapFollowsWrites(t *testing.T, fsys vfs.FS, root string) {

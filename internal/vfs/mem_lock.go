@@ -41,7 +41,7 @@ func (m *Mem) takeLockLocked(name string) (*memLock, error) {
 	if m.mu.halted {
 		return nil, ErrHalted
 	}
-	node, err := m.findFileLocked(name)
+	node, err := m.findLocked(name)
 	if errors.Is(err, syscall.ENOENT) {
 		if err := m.stepLocked(); err != nil {
 			return nil, err

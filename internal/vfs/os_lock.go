@@ -48,10 +48,17 @@ func releaseInProcess(id fileIdentity) {
 
 func (o *osFS) Lock(name string) (io.Closer, error) {
 	fd, err := openDescriptor("lock", name, unix.O_RDWR|unix.O_CREAT)
+	directory := errors.Is(err, unix.EISDIR)
+	if directory {
+		fd, err = openDescriptor("lock", name, unix.O_RDONLY|unix.O_DIRECTORY)
+	}
 	if err != nil {
 		return nil, err
 	}
 	id, err := lockDescriptor(fd)
+	if directory && isLockUnsupported(err) {
+		err = errors.ErrUnsupported
+	}
 	if err != nil {
 		_ = closeDescriptor(fd) // nothing was written through it
 		return nil, pathError("lock", name, err)
@@ -78,6 +85,18 @@ func lockDescriptor(fd int) (fileIdentity, error) {
 		return fileIdentity{}, err
 	}
 	return id, nil
+}
+
+// isLockUnsupported reports whether a file system has no lock for what can only be
+// opened for reading: one that emulates flock by locks of ranges wants it open for
+// writing.
+func isLockUnsupported(err error) bool {
+	for _, code := range []error{unix.EBADF, unix.EINVAL, unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 type osLock struct {

@@ -52,9 +52,12 @@ type FS interface {
 	Stat(name string) (fs.FileInfo, error)
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
-	// Lock takes an exclusive advisory lock on a file, creating it if needed,
-	// and fails with ErrLocked at once if it is held. It lasts until the
-	// returned Closer is closed or the process ends.
+	// Lock takes an exclusive advisory lock on a directory that is there, or on
+	// a file, creating it if needed, and fails with ErrLocked at once if it is
+	// held. It is on what the name stands for now, whatever becomes of the name,
+	// and lasts until the returned Closer is closed or the process ends. Where
+	// the file system locks no directories the error for one matches
+	// errors.ErrUnsupported.
 	Lock(name string) (io.Closer, error)
 	// Usage reports the size and the free bytes of the file system of dir.
 	Usage(dir string) (Usage, error)
