@@ -85,7 +85,7 @@ func (l *Log) writeWarm(ctx context.Context, entry *manifest.Segment) (info tier
 	if err := fsys.Rename(temporary, path); err != nil {
 		return info, fmt.Errorf("name warm file: %w", err)
 	}
-	if err := fsys.SyncDir(l.paths.warm); err != nil {
+	if err := l.patient().SyncDir(l.paths.warm); err != nil {
 		return info, fmt.Errorf("sync warm directory: %w", err)
 	}
 	return info, nil

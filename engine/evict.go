@@ -94,7 +94,7 @@ func (l *Log) unlink(path, dir string) error {
 	if err := l.engine.opts.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return l.engine.opts.FS.SyncDir(dir)
+	return l.patient().SyncDir(dir)
 }
 
 // retireHot keeps readers from mapping the hot file. It reports false while one

@@ -45,7 +45,7 @@ func (j *journal) state() *manifest.State { return j.published.Load() }
 // their footers say what was lost.
 func (j *journal) open() (*manifest.Recovery, error) {
 	l := j.log
-	writer, err := manifest.Open(l.engine.opts.FS, l.paths.manifest, manifest.Options{
+	writer, err := manifest.Open(l.patient(), l.paths.manifest, manifest.Options{
 		LogID: l.id, Now: l.engine.opts.Now, QuarantineDir: l.paths.quarantine,
 	})
 	if err != nil {
@@ -104,14 +104,14 @@ func (j *journal) follow() error {
 
 // commit syncs what was appended, on a full disk with the room of the reserve.
 func (j *journal) commit() error {
-	err := j.writing.writer.Commit()
+	err := j.log.awaitDescriptor(j.writing.writer.Commit)
 	if !isNoSpace(err) {
 		return err
 	}
 	if releaseErr := j.log.engine.disk.giveReserve(); releaseErr != nil {
 		return errors.Join(err, releaseErr)
 	}
-	return j.writing.writer.Commit()
+	return j.log.awaitDescriptor(j.writing.writer.Commit)
 }
 
 // snapshotIfDue writes a snapshot when enough was recorded since the last one,
@@ -128,7 +128,7 @@ func (j *journal) snapshotIfDue() error {
 		return nil
 	}
 	_, err := writer.WriteSnapshot(j.log.liveState())
-	if isNoSpace(err) {
+	if isOutOfRoom(err) {
 		return nil
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func (j *journal) snapshot() (written bool, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	_, err = j.writing.writer.WriteSnapshot(j.log.liveState())
-	if isNoSpace(err) {
+	if isOutOfRoom(err) {
 		return false, nil
 	}
 	if err == nil {

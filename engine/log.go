@@ -40,6 +40,7 @@ type Log struct {
 	recovery  RecoveryReport
 	committer committer
 	keeper    maintainer
+	started   atomic.Bool // it is open: start was called
 	journal   journal
 	wake      chan struct{} // one pending signal for the committer
 	stopped   chan struct{} // closed when the committer has ended
@@ -134,6 +135,7 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 
 // start begins to commit what is appended.
 func (l *Log) start() {
+	l.started.Store(true)
 	if !l.hasTail() {
 		l.keeper.wantSuccessor(l.plannedCapacity())
 	}

@@ -176,15 +176,15 @@ func (l *Log) plannedCapacity() int64 {
 	return l.mu.nextCapacity
 }
 
-// prepare makes next.tmp, or makes it larger. Without room, appends that need a
-// new segment are refused until a later try succeeds.
+// prepare makes next.tmp, or makes it larger. Without room, or a file descriptor,
+// appends that need a new segment are refused until a later try succeeds.
 func (k *maintainer) prepare(bytes int64) bool {
 	next, err := k.makeSuccessor(bytes)
 	var full *BackpressureError
 	if isNoSpace(err) && k.shrinkNeed() {
 		return true
 	}
-	if errors.As(err, &full) || isNoSpace(err) {
+	if errors.As(err, &full) || isOutOfRoom(err) {
 		k.log.setNoRoom(err)
 		k.log.engine.coordinator.poke()
 		return false
@@ -340,7 +340,7 @@ func (k *maintainer) rename(file vfs.File, s *segmentFile) error {
 	if err := l.engine.opts.FS.Rename(l.paths.successor(), s.path); err != nil {
 		return fmt.Errorf("rename: %w", err)
 	}
-	if err := l.engine.opts.FS.SyncDir(l.paths.segments); err != nil {
+	if err := l.patient().SyncDir(l.paths.segments); err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	return nil

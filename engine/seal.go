@@ -61,7 +61,7 @@ func (l *Log) seal(plan sealing) error {
 	if err := l.writeSealMark(&plan); err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
 	}
-	index, footer, err := s.buildFooter(plan)
+	index, footer, err := l.buildFooter(plan)
 	if err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
 	}
@@ -136,12 +136,17 @@ func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) error {
 }
 
 // buildFooter reads the records once more and describes them.
-func (s *segmentFile) buildFooter(plan sealing) (index []byte, footer segment.Footer, err error) {
+func (l *Log) buildFooter(plan sealing) (index []byte, footer segment.Footer, err error) {
+	s := plan.segment
 	if plan.contents != nil {
 		index, footer = s.describe(plan.contents, plan)
 		return index, footer, nil
 	}
-	bytes, err := s.pin()
+	var bytes []byte
+	err = l.awaitDescriptor(func() (err error) {
+		bytes, err = s.pin()
+		return err
+	})
 	if err != nil {
 		return nil, footer, err
 	}

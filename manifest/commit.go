@@ -29,8 +29,8 @@ func (c *chunkFile) isEmpty() bool { return c.written == chunkHeaderBytes }
 
 // Commit writes what was appended and syncs it, once if it fits in the chunk.
 // After nil it is durable and in State. If the disk has no room for a new chunk
-// the error matches ENOSPC or EDQUOT and nothing is lost: free some space and call Commit
-// again. Any other error poisons the Writer: some of what was appended may be
+// the error matches ENOSPC or EDQUOT, if its file cannot be opened EMFILE or ENFILE,
+// and nothing is lost: free some space, or close files, and call Commit again. Any other error poisons the Writer: some of what was appended may be
 // there after the next open, or none.
 func (w *Writer) Commit() error {
 	if err := w.usable(); err != nil {

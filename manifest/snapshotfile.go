@@ -30,7 +30,8 @@ type SnapshotInfo struct {
 // value of a field says nothing.
 //
 // It holds the whole snapshot in memory. If the disk has no room the error
-// matches ENOSPC or EDQUOT and nothing is lost. Other errors poison the Writer.
+// matches ENOSPC or EDQUOT, if the file cannot be opened EMFILE or ENFILE, and
+// nothing is lost. Other errors poison the Writer.
 func (w *Writer) WriteSnapshot(live LogState) (SnapshotInfo, error) {
 	if err := w.Commit(); err != nil {
 		return SnapshotInfo{}, err
@@ -72,13 +73,24 @@ func (w *Writer) writeSnapshotFile(id uint64) (SnapshotInfo, error) {
 	}
 	path := snapshotPath(w.dir, id)
 	if err := vfs.WriteFileAtomic(w.fsys, path, b); err != nil {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if hasChangedNothing(err) {
 			return SnapshotInfo{}, err
 		}
 		return SnapshotInfo{}, w.poison("write snapshot", err)
 	}
 	return SnapshotInfo{ID: id, Path: path, Bytes: int64(len(b)), ChunkIndex: snapshot.ChunkIndex,
 		ChunkOffset: snapshot.ChunkOffset, Ordinal: snapshot.Ordinal}, nil
+}
+
+// hasChangedNothing reports whether a file was not made for want of room on the disk
+// or in the table of open files.
+func hasChangedNothing(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	return false
 }
 
 // Prunable is a file that the next open would not read.
