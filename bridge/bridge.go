@@ -54,7 +54,9 @@ func Start(ctx context.Context, options Options) (*Bridge, error) {
 func (b *Bridge) start(ctx context.Context) error {
 	urls := b.options.URLs
 	if len(urls) == 0 {
-		server, err := StartServer(ServerOptions{Listen: b.options.Listen, Logger: b.options.Logger})
+		server, err := StartServer(ServerOptions{
+			Listen: b.options.Listen, ConnectionsMax: b.options.ConnectionsMax, Logger: b.options.Logger,
+		})
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,9 @@ type Options struct {
 	// Listen is host:port of the embedded server, used if URLs is empty. Port 0
 	// takes a free port. Default "127.0.0.1:4222".
 	Listen string
+	// ConnectionsMax is how many connections the embedded server may have, the
+	// bridge's own included. Default: the server's own limit.
+	ConnectionsMax int
 	// URLs are NATS servers elsewhere; with them no server is embedded.
 	URLs []string
 	// CredsFile, NKeyFile, Token, User and Password log in at the servers.
@@ -161,6 +164,9 @@ func (o *Options) validate() error {
 	}
 	if err := validatePattern(o.Prefix); err != nil || !isLiteralSubject([]byte(o.Prefix)) || o.Prefix[0] == '$' {
 		return fmt.Errorf("%w: prefix %q is not a literal subject of your own", ErrOptions, o.Prefix)
+	}
+	if o.ConnectionsMax < 0 {
+		return fmt.Errorf("%w: the limit of connections is negative", ErrOptions)
 	}
 	if o.ReplaysMax < 0 || o.ReplayFlowTimeout < 0 {
 		return fmt.Errorf("%w: a limit of replays is negative", ErrOptions)

@@ -29,6 +29,9 @@ type ServerOptions struct {
 	// StoreDir turns JetStream on and is where it keeps its streams. Default:
 	// JetStream is off.
 	StoreDir string
+	// ConnectionsMax is how many connections there may be, those from inside of
+	// this process included. Default: the server's own limit.
+	ConnectionsMax int
 	// Logger gets what the server logs. Default: discard.
 	Logger *slog.Logger
 }
@@ -81,6 +84,7 @@ func (o *ServerOptions) serverOptions() (*server.Options, error) {
 		// by subject only gets in the way of: without it a durable ack costs a
 		// tenth less.
 		NoSublistCache: true,
+		MaxConn:        o.ConnectionsMax,
 	}, nil
 }
 

@@ -86,13 +86,23 @@ type bridge struct {
 	HTTPURL string        `json:"http_url"`
 }
 
+// serveArgs are those of a `serve` with free ports.
+func serveArgs(root string, args ...string) []string {
+	return append([]string{
+		"serve", "--root", root, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "EVENTS=events.>",
+	}, args...)
+}
+
 // startBridge starts `serve` with free ports and waits until it is ready.
 func startBridge(t *testing.T, root string, args ...string) *bridge {
 	t.Helper()
-	b := &bridge{log: make(chan string, 64), ended: make(chan struct{})}
-	b.command = exec.Command(program(t), append([]string{
-		"serve", "--root", root, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "EVENTS=events.>",
-	}, args...)...)
+	return startBridgeAs(t, exec.Command(program(t), serveArgs(root, args...)...))
+}
+
+// startBridgeAs starts a command that is `serve`.
+func startBridgeAs(t *testing.T, command *exec.Cmd) *bridge {
+	t.Helper()
+	b := &bridge{command: command, log: make(chan string, 64), ended: make(chan struct{})}
 	stderr, err := b.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

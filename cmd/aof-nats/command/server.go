@@ -66,11 +66,14 @@ func (s *server) start(ctx context.Context, version string) error {
 	return nil
 }
 
-// checkListen makes sure that the embedded server will have its address: who
-// learns later that it is taken has made a root meanwhile.
+// checkListen makes sure that the embedded server will have its address, and files
+// enough: who learns later that they are taken has made a root meanwhile.
 func (s *server) checkListen() error {
 	if len(s.config.bridge.URLs) > 0 {
 		return nil
+	}
+	if _, err := connectionsMax(len(s.config.bridge.Logs)); err != nil {
+		return err
 	}
 	address := s.config.bridge.Listen
 	listener, err := net.Listen("tcp", address)
@@ -138,6 +141,13 @@ func (s *server) openLog(name string, options engine.LogOptions) error {
 func (s *server) startBridge(ctx context.Context) error {
 	options := s.config.bridge
 	options.Engine, options.Logger, options.Registerer = s.engine, s.logger, s.registry
+	if len(options.URLs) == 0 {
+		bound, err := connectionsMax(len(s.logs))
+		if err != nil {
+			return err
+		}
+		options.ConnectionsMax = bound
+	}
 	started, err := bridge.Start(ctx, options)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err() // told to stop while connecting
