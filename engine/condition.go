@@ -32,9 +32,9 @@ type Conditions struct {
 // its acknowledgement must wait until the original has the level asked for. A
 // condition that does not hold returns a *ConflictError. Conditions are checked
 // in the order: last sequence of the subject, last sequence, duplicate, last
-// message id. ExpectLastSubjectSeq may read segments from the local
-// disk; where only the bucket knows, or much would have to be read, the record is
-// refused with Hydration backpressure while that is looked up. The first one on a
+// message id. ExpectLastSubjectSeq may read a little from the local disk, for some
+// milliseconds; where only the bucket knows, or more would have to be read, the
+// record is refused with Hydration backpressure while that is looked up. The first one on a
 // log waits for what is not yet written, at most a second: then it is refused with
 // Flush backpressure. Where damage took records that could decide, the error
 // matches ErrDamaged.

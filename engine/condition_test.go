@@ -196,7 +196,12 @@ func expectSubject(t *testing.T, l *Log, random *rand.Rand, model *subjectModel,
 		c.LastSubjectSeq = uint64(random.IntN(len(*model) + 2))
 	}
 	commitManual(t, l) // the first expectation waits until what was appended is written
-	seq, err := l.AppendIf(&Record{Subject: []byte(subject), Payload: make([]byte, 150)}, c)
+	rec := Record{Subject: []byte(subject), Payload: make([]byte, 150)}
+	seq, err := l.AppendIf(&rec, c)
+	for errors.Is(err, ErrBackpressure) { // it takes many reads
+		l.moves.Wait()
+		seq, err = l.AppendIf(&rec, c)
+	}
 	switch {
 	case c.LastSubjectSeq != actual:
 		if !conflicts(ConflictLastSubjectSeq, actual, "")(seq, err) {

@@ -28,8 +28,8 @@
 // segmentFile.mapped. journal.writing, reserve.changing, diskRoom.allocating,
 // Log.claiming and subjectTracker.loading serialise I/O, are held over it, and are
 // taken before Log.mu, never under it: claiming before writing before changing. maintainer.mu
-// comes before Log.mu too. objectCache.mu, diskRoom.mu and Log.emitting are taken last:
-// nothing else is taken under them. No other lock is held over I/O, with the exception of
+// comes before Log.mu too. objectCache.mu, diskRoom.mu, subjectTracker.keeping and
+// Log.emitting are taken last: nothing else is taken under them. No other lock is held over I/O, with the exception of
 // segmentFile.mapped, which is held while a file is mapped or unmapped.
 // Log.segments, the manifest's state and the watermarks are published through
 // atomics and read without a lock. The list of segments and the manifest are

@@ -128,7 +128,9 @@ func newLog(e *Engine, name string, id uint64, opts LogOptions) *Log {
 	l.journal.log = l
 	l.journal.published.Store(manifest.NewState())
 	l.subjects.log = l
-	l.subjects.limit, l.subjects.besideBytes = subjectsTrackedMax, besideBytesMax
+	l.subjects.limit = subjectsTrackedMax
+	l.subjects.fetching, l.subjects.fetched = make(map[string]bool), make(map[string]subjectHistory)
+	l.subjects.besideBytes, l.subjects.sketchBytes = besideBytesMax, sketchBytesMax
 	l.moving, l.stopMoves = context.WithCancel(context.Background())
 	return l
 }

@@ -40,6 +40,11 @@ func (r *Reader) pin(ctx context.Context, s *segmentFile, seek func(*segment.Ind
 			if r.failed.tiers.Has(t) {
 				continue
 			}
+			if t == manifest.TierCold && r.opts.near {
+				r.failed.note(t, nil)
+				r.failed.other = errNotAtHand
+				continue
+			}
 			err := r.openCopy(ctx, s, t, seek, active)
 			if err == nil {
 				return nil

@@ -31,6 +31,9 @@ type ReadOptions struct {
 	// SkipDamaged is called for each damaged range, which is then skipped. Nil:
 	// Next returns the *DamageError and does not move on.
 	SkipDamaged func(*DamageError)
+
+	// near keeps the reader from the bucket: its error matches errNotAtHand.
+	near bool
 }
 
 // Reader walks a log in order of sequence. It never returns a record that does

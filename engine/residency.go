@@ -169,12 +169,18 @@ func (l *Log) copyPath(s *segmentFile, t manifest.Tier) string {
 }
 
 // indexOf returns the index of a sealed segment, from the nearest copy that has
-// it. The error matches ErrDamaged if none has.
-func (l *Log) indexOf(ctx context.Context, s *segmentFile) (*segment.Index, error) {
+// it. The error matches ErrDamaged if none has, and errNotAtHand if only one does
+// that is farther than far.
+func (l *Log) indexOf(ctx context.Context, s *segmentFile, far *reach) (*segment.Index, error) {
 	var failure error
+	farther := false
 	for range copyRounds {
 		entry := l.entryOf(s)
 		for _, t := range l.copies(s) {
+			if t == manifest.TierCold && !far.bucket {
+				farther = true
+				continue
+			}
 			index, err := l.indexIn(ctx, s, t)
 			if err == nil {
 				return index, nil
@@ -188,7 +194,10 @@ func (l *Log) indexOf(ctx context.Context, s *segmentFile) (*segment.Index, erro
 			break
 		}
 	}
-	if failure == nil {
+	switch {
+	case farther:
+		failure = fmt.Errorf("segment %d: %w", s.id(), errNotAtHand)
+	case failure == nil:
 		failure = l.lossOf(s, s.baseSeq())
 	}
 	return nil, failure

@@ -35,6 +35,7 @@ func (k *maintainer) sealOldest(s *segmentFile) bool {
 		return false
 	}
 	k.log.forgetFrames(s)
+	k.log.subjects.learn(k.log.moving, s)
 	if err := k.log.journal.snapshotIfDue(); err != nil {
 		k.log.poison(fmt.Errorf("write snapshot of the manifest: %w", err))
 		return false

@@ -48,6 +48,8 @@ type segmentFile struct {
 	warmBytes atomic.Int64
 	// lastRead is when a reader last entered the segment, nanoseconds.
 	lastRead atomic.Int64
+	// sketch tells which subjects a sealed segment lacks, nil while nobody asked.
+	sketch atomic.Pointer[subjectSketch]
 
 	mapped struct {
 		sync.Mutex

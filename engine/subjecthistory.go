@@ -3,23 +3,22 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"slices"
 	"time"
-
-	"github.com/aof-nats/aof-nats/engine/internal/segment"
-	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // This file looks up what sealed segments say about a subject. An append does
-// not wait for the bucket, nor for long reads: what only the bucket knows, or what
-// indexes do not, is looked up beside it.
+// not wait for the bucket, nor for the reading of many segments: what sketches
+// cannot deny and a few reads do not tell is looked up beside it.
 
 const (
-	// besideBytesMax is how many bytes of segments an append reads for its
-	// condition where their indexes do not know the subject: a tenth of a second.
-	besideBytesMax = 64 << 20
+	// besideBytesMax is what an append may spend on its condition, in bytes that
+	// it reads: two or three milliseconds, which other logs wait too.
+	besideBytesMax = 1 << 20
+	// lookBytes is what it costs in those terms to open and map a file, and
+	// sketchedBytes to ask a sketch.
+	lookBytes     = 64 << 10
+	sketchedBytes = 128
 	// fetchesMax is how many filters are looked up beside appends at a time.
 	fetchesMax = 8
 	// fetchedMax is how many answers are kept for those who ask again.
@@ -34,11 +33,24 @@ var errNotAtHand = errors.New("engine: what the segment says takes long to look 
 // reach is how far a look-up may go.
 type reach struct {
 	bucket bool
-	bytes  int64 // of segments, whose records may be read where indexes do not know
+	bytes  int64 // that it may still spend
+	keep   bool  // sketches of what it meets, for those who look next
 }
 
 // farthest is the reach of who can wait.
 func farthest() *reach { return &reach{bucket: true, bytes: math.MaxInt64} }
+
+// toKeep is the reach of who can wait so that others need not.
+func toKeep() *reach { return &reach{bucket: true, bytes: math.MaxInt64, keep: true} }
+
+// spend takes what a step costs, or returns errNotAtHand if that is too much.
+func (f *reach) spend(bytes int64) error {
+	if bytes > f.bytes {
+		return errNotAtHand
+	}
+	f.bytes -= bytes
+	return nil
+}
 
 // takeFetched is the answer for a filter that was fetched, if it still holds.
 func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
@@ -56,7 +68,7 @@ func (t *subjectTracker) takeFetched(filter []byte) (subjectHistory, bool) {
 // of the append that asks.
 func (t *subjectTracker) fetch(filter string) error {
 	return t.fetchOnce(filter, func(ctx context.Context, shed uint64) (func(), error) {
-		last, err := t.log.lastInSealed(ctx, []byte(filter), farthest())
+		last, err := t.log.lastInSealed(ctx, []byte(filter), toKeep())
 		history := subjectHistory{last: last, shed: shed}
 		if errors.As(err, &history.doubt) {
 			err = nil // who asks next is told
@@ -114,9 +126,6 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 	if t.fetching[key] || len(t.fetching) >= fetchesMax {
 		return refusal
 	}
-	if t.fetching == nil {
-		t.fetching, t.fetched = make(map[string]bool), make(map[string]subjectHistory)
-	}
 	t.fetching[key] = true
 	shed := t.shed
 	l.moves.Add(1) // Close ends it and waits for it
@@ -136,118 +145,4 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 		}
 	}()
 	return refusal
-}
-
-// lastInSealed is the last sequence of a filter in the sealed segments, 0 if
-// there is none. Where damage may have taken a later one, the error is that
-// damage: what cannot be read must not count as never written.
-func (l *Log) lastInSealed(ctx context.Context, filter []byte, far *reach) (uint64, error) {
-	list := *l.segments.Load()
-	for i := len(list) - 1; i >= 0; i-- {
-		s := list[i]
-		if i+1 < len(list) && s.lastSeq.Load()+1 < list[i+1].baseSeq() {
-			return 0, l.missing(s.lastSeq.Load()+1, list[i+1])
-		}
-		if s.lost != "" {
-			return 0, l.lossOf(s, s.baseSeq())
-		}
-		if s.seal.Load() == nil {
-			continue
-		}
-		last, known := l.lastInMemory(s, filter)
-		var doubt *DamageError
-		var err error
-		switch {
-		case known:
-		case !far.bucket && !l.isLocal(s):
-			err = fmt.Errorf("segment %d: %w", s.id(), errNotAtHand)
-		default:
-			last, doubt, err = l.lastInSegment(ctx, s, filter, far)
-		}
-		if err == nil && doubt != nil && doubt.LastSeq > last {
-			err = doubt
-		}
-		if last > 0 || err != nil {
-			return last, err
-		}
-	}
-	return 0, nil
-}
-
-// lastInMemory is the last sequence of a filter in a cold segment whose index is
-// in memory.
-func (l *Log) lastInMemory(s *segmentFile, filter []byte) (last uint64, known bool) {
-	entry := l.entryOf(s)
-	if entry == nil || !entry.Resident.Has(manifest.TierCold) {
-		return 0, false
-	}
-	object := l.engine.objects.get(l.objectKey(entry, manifest.TierCold))
-	if object == nil {
-		return 0, false
-	}
-	return lastInIndex(object.Index(), filter)
-}
-
-// isLocal reports whether the bucket is not needed to read a segment: because a
-// local copy is good, or because the bucket has none that could help.
-func (l *Log) isLocal(s *segmentFile) bool {
-	entry := l.entryOf(s)
-	if entry == nil || l.folder == nil || !entry.Resident.Has(manifest.TierCold) {
-		return true
-	}
-	return trusted(s, entry).Without(manifest.TierCold) != 0
-}
-
-// lastInSegment is the last sequence of a filter in a sealed segment, and the
-// last range of it that nobody can read, nil if there is none.
-func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte, far *reach) (last uint64, doubt *DamageError, err error) {
-	index, err := l.indexOf(ctx, s)
-	if err != nil {
-		return 0, nil, err
-	}
-	if last, exact := lastInIndex(index, filter); exact {
-		return last, nil, nil
-	}
-	if footer := s.seal.Load(); footer != nil {
-		far.bytes -= int64(footer.IndexOffset)
-	}
-	if far.bytes < 0 {
-		return 0, nil, fmt.Errorf("segment %d: %w", s.id(), errNotAtHand)
-	}
-	return l.lastInRecords(ctx, s, filter)
-}
-
-// lastInIndex is the last sequence of a filter in a segment, if its index knows
-// it.
-func lastInIndex(index *segment.Index, filter []byte) (last uint64, exact bool) {
-	if slices.ContainsFunc(index.Frames(), func(f segment.Frame) bool { return f.Damaged }) {
-		return 0, false // it was made from what was left
-	}
-	if isLiteral(filter) {
-		subject, present, exact := index.Lookup(string(filter))
-		if exact || !present {
-			return subject.LastSeq, true
-		}
-	}
-	subjects, exact := index.Subjects()
-	if !exact {
-		return 0, false
-	}
-	for subject := range subjects {
-		if subject.LastSeq > last && MatchSubject(filter, []byte(subject.Name)) {
-			last = subject.LastSeq
-		}
-	}
-	return last, true
-}
-
-// lastInRecords reads all of a segment: its filters do not know sequences.
-func (l *Log) lastInRecords(ctx context.Context, s *segmentFile, filter []byte) (last uint64, doubt *DamageError, err error) {
-	note := func(damage *DamageError) { doubt = damage }
-	err = l.eachRecordBetween(ctx, s.baseSeq(), s.lastSeq.Load(), Durable, note, func(rec Record) {
-		if MatchSubject(filter, rec.Subject) {
-			last = rec.Seq
-		}
-	})
-	return last, doubt, err
 }

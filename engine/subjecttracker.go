@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,7 +13,7 @@ import (
 // subjectTracker knows the last sequence of each subject that was appended to
 // the unsealed segments, so that expectations can be checked under the log's
 // lock. It costs nothing until the first expectation; what lies before comes
-// from the indexes of sealed segments, outside the lock.
+// from what is known of sealed segments, outside the lock.
 type subjectTracker struct {
 	log *Log
 
@@ -23,28 +26,33 @@ type subjectTracker struct {
 	enabled bool
 	before  uint64 // the last sequence that was appended before enabled
 	loaded  bool
-	last    map[string]*uint64
-	limit   int    // of subjects in last, until the next shedding
+	recent  trackedSubjects
+	limit   int    // of recent subjects, until the next shedding
 	shed    uint64 // how often subjects were dropped that lie in sealed segments
 	// doubt is the last range of the segments that were unsealed which nobody can
 	// read: its subjects are not known.
 	doubt *DamageError
 
-	// besideBytes is besideBytesMax; it does not change.
+	// besideBytes is besideBytesMax, and sketchBytes sketchBytesMax; they do not
+	// change.
 	besideBytes int64
+	sketchBytes int64
+	// keeping is held while a sketch is added to those of the log.
+	keeping sync.Mutex
 	// fetching are the filters whose history is being looked up beside appends, and
-	// fetched what came of it. Both are bounded.
+	// fetched what is known of filters that took long. Both are bounded.
 	fetching map[string]bool
 	fetched  map[string]subjectHistory
 }
 
 // subjectsTrackedMax is how many subjects are tracked before those that lie in
 // sealed segments are dropped.
-const subjectsTrackedMax = 1 << 20
+const subjectsTrackedMax = 1 << 18
 
 // subjectHistory is what the sealed segments say about a filter.
 type subjectHistory struct {
 	last  uint64
+	upTo  uint64 // last is that of all records up to here, sealed or not
 	shed  uint64 // of the tracker, before the segments were looked at
 	doubt *DamageError
 }
@@ -54,31 +62,18 @@ func (t *subjectTracker) noteLocked(subject []byte, seq uint64) {
 	if !t.enabled {
 		return
 	}
-	if last := t.last[string(subject)]; last != nil {
-		*last = max(*last, seq)
-		return
-	}
-	t.addLocked(string(subject), seq)
-}
-
-func (t *subjectTracker) addLocked(subject string, seq uint64) {
-	if len(t.last) >= t.limit {
+	if t.recent.len() >= t.limit && t.recent.last(subject) == 0 {
 		t.shedLocked()
 	}
-	t.last[subject] = &seq
+	t.recent.note(subject, seq)
 }
 
-// shedLocked drops the subjects that the indexes of sealed segments answer for.
+// shedLocked drops the subjects that what is known of sealed segments answers for.
 // What is left lies in unsealed segments, which bounds it.
 func (t *subjectTracker) shedLocked() {
-	sealed := t.log.sealedUpTo()
-	for subject, seq := range t.last {
-		if *seq <= sealed {
-			delete(t.last, subject)
-		}
-	}
+	t.recent.dropUpTo(t.log.sealedUpTo())
 	t.shed++
-	t.limit = max(t.limit, 2*len(t.last))
+	t.limit = max(t.limit, 2*t.recent.len())
 }
 
 // sealedUpTo is the last sequence in front of the first unsealed segment.
@@ -105,7 +100,7 @@ func (t *subjectTracker) history(filter []byte) (history subjectHistory, err err
 	if fetched, ok := t.takeFetched(filter); ok {
 		return fetched, fetched.err()
 	}
-	history.last, err = t.log.lastInSealed(t.log.moving, filter, &reach{bytes: t.besideBytes})
+	history.last, err = t.log.lastInSealed(t.log.moving, filter, &reach{bytes: t.besideBytes, keep: true})
 	if errors.Is(err, errNotAtHand) {
 		err = t.fetch(string(filter))
 	}
@@ -128,7 +123,7 @@ func (t *subjectTracker) staleLocked(history subjectHistory) bool { return histo
 func (t *subjectTracker) tracked(filter []byte) (known bool, shed uint64) {
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
-	return isLiteral(filter) && t.last[string(filter)] != nil, t.shed
+	return isLiteral(filter) && t.recent.last(filter) != 0, t.shed
 }
 
 // load turns tracking on and reads what the unsealed segments hold already.
@@ -148,17 +143,20 @@ func (t *subjectTracker) load() error {
 			from = min(from, s.baseSeq())
 		}
 	}
+	last := make(map[string]uint64)
 	var doubt *DamageError
-	err := t.log.eachRecordBetween(t.log.moving, from, t.log.watermark(Written), Written, func(damage *DamageError) { doubt = damage }, func(rec Record) {
-		t.log.mu.Lock()
-		defer t.log.mu.Unlock()
-		t.noteLocked(rec.Subject, rec.Seq)
+	err := t.log.eachRecordBetween(t.log.moving, from, before, Written, func(damage *DamageError) { doubt = damage }, func(rec Record) {
+		last[string(rec.Subject)] = rec.Seq
 	})
 	if err != nil {
 		return err
 	}
+	bySeq := slices.SortedFunc(maps.Keys(last), func(a, b string) int { return cmp.Compare(last[b], last[a]) })
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
+	for _, subject := range bySeq {
+		t.recent.noteOld([]byte(subject), last[subject])
+	}
 	t.loaded, t.doubt = true, doubt
 	return nil
 }
@@ -168,7 +166,7 @@ func (t *subjectTracker) enable() (before uint64, loaded bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !t.enabled {
-		t.enabled, t.last = true, make(map[string]*uint64)
+		t.enabled, t.recent = true, newTrackedSubjects()
 		t.before = l.appended.Load()
 	}
 	return t.before, t.loaded
@@ -201,19 +199,19 @@ func (t *subjectTracker) awaitWritten(seq uint64) error {
 	}
 }
 
+// looksRemembered is how many subjects a look for a filter passes that is not
+// remembered.
+const looksRemembered = 64
+
 // lastLocked is the last sequence of a filter.
 func (t *subjectTracker) lastLocked(filter []byte, history subjectHistory) uint64 {
-	last := history.last
 	if isLiteral(filter) {
-		if seq := t.last[string(filter)]; seq != nil {
-			last = max(last, *seq)
-		}
-		return last
+		return max(history.last, t.recent.last(filter))
 	}
-	for subject, seq := range t.last {
-		if *seq > last && MatchSubject(filter, []byte(subject)) {
-			last = *seq
-		}
+	last, looked := t.recent.lastMatching(filter, max(history.last, history.upTo))
+	last = max(last, history.last)
+	if looked > looksRemembered && len(t.fetched) < fetchedMax {
+		t.fetched[string(filter)] = subjectHistory{last: last, upTo: t.log.appended.Load(), shed: t.shed}
 	}
 	return last
 }
