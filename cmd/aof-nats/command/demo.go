@@ -44,8 +44,9 @@ its source; an event that was refused for lack of room and published again stand
 where it was then. 5: otherwise.
 
 The events are 1,707 earthquakes of one week (US Geological Survey), or the lines
-of --events. Those go to events.all unless --subject says otherwise; fields of an
-event's JSON stand in braces. Earthquakes go to quakes.<net>.<magType>.
+of --events, of at most 960 KiB each. Those go to events.all unless --subject
+says otherwise; fields of an event's JSON stand in braces. Earthquakes go to
+quakes.<net>.<magType>.
 
 Everything is in a temporary directory that is removed at the end, unless --root,
 --bucket or --keep is given.

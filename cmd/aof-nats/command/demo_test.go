@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aof-nats/aof-nats/engine"
 )
 
 // linesFile writes lines as a source of events.
@@ -131,12 +134,13 @@ func buildProgram(t *testing.T) string {
 }
 
 // TestADemoWhoseLogIsNotItsSourceFails publishes one file and compares with
-// another that differs in one byte.
+// another that differs in one byte. One line is longer than the smallest segment.
 func TestADemoWhoseLogIsNotItsSourceFails(t *testing.T) {
 	lines := make([]string, 100)
 	for i := range lines {
 		lines[i] = fmt.Sprintf(`{"kind":"k%d","n":%d}`, i%3, i)
 	}
+	lines[50] = fmt.Sprintf(`{"kind":"long","n":%q}`, strings.Repeat("x", 100_000))
 	published := linesFile(t, lines...)
 	lines[70] = strings.Replace(lines[70], "70", "71", 1)
 	var stdout, stderr bytes.Buffer
@@ -152,6 +156,32 @@ func TestADemoWhoseLogIsNotItsSourceFails(t *testing.T) {
 	}
 	if !strings.Contains(stdout.String(), "Lost, invented, doubled: 1, 1, 0") {
 		t.Errorf("the table is\n%s", stdout.String())
+	}
+}
+
+// Whatever line the demo takes fits into its segments.
+func TestTheSegmentsOfTheDemoFitTheLongestLine(t *testing.T) {
+	for _, longest := range []int{300, segmentBytesFloor, 100_000, demoLineBytesMax / 2, demoLineBytesMax} {
+		ledger, err := newEventLedger(linesFile(t, `{"kind":"a"}`, strings.Repeat("1", longest)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eng, err := engine.Open(filepath.Join(t.TempDir(), "root"), engine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers, err := engine.EncodeHeaders(map[string][]string{messageIDHeader: {messageID(1)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := engine.Record{Subject: []byte("events._.x"), Headers: headers, Payload: make([]byte, longest)}
+		log, err := eng.OpenLog("EVENTS", engine.LogOptions{SegmentBytesMax: int64(sizesFor(ledger).segment)})
+		if err == nil {
+			_, err = log.Append(&record)
+		}
+		if err := errors.Join(err, eng.Close()); err != nil {
+			t.Errorf("a line of %d bytes: %v", longest, err)
+		}
 	}
 }
 

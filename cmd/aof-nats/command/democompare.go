@@ -11,10 +11,11 @@ import (
 // eventLedger is what is known of each event: what it must be, from its source,
 // and where the bridge said it is. It keeps hashes, not payloads.
 type eventLedger struct {
-	events []ledgerEvent
-	groups []string       // filters that together match every event, once
-	group  map[string]int // their place in groups
-	bytes  int64          // of all payloads and subjects
+	events  []ledgerEvent
+	groups  []string       // filters that together match every event, once
+	group   map[string]int // their place in groups
+	bytes   int64          // of all payloads and subjects
+	longest int64          // of a payload and its subject
 }
 
 type ledgerEvent struct {
@@ -40,7 +41,8 @@ func newEventLedger(s *eventSource) (l *eventLedger, err error) {
 			return nil, err
 		}
 		l.events = append(l.events, ledgerEvent{hash: eventHash(e.subject, e.payload), group: l.groupOf(e.subject)})
-		l.bytes += int64(len(e.subject) + len(e.payload))
+		bytes := int64(len(e.subject) + len(e.payload))
+		l.bytes, l.longest = l.bytes+bytes, max(l.longest, bytes)
 	}
 	if len(l.events) == 0 {
 		return nil, usagef("%s holds no events", in.in.name)

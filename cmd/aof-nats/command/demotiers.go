@@ -33,7 +33,9 @@ type demoSizes struct{ segment, hot, warm byteSize }
 
 func sizesFor(l *eventLedger) demoSizes {
 	total := l.bytes + int64(len(l.events))*recordOverhead
-	segment := min(max((total/segmentsOfDemo+segmentBytesFloor-1)/segmentBytesFloor, 1)*segmentBytesFloor, 64<<20)
+	longest := (l.longest+recordOverhead)*16/15 + segmentBytesFloor/2 // beside the index of a segment and its header
+	wanted := min(max(total/segmentsOfDemo, longest), 64<<20)
+	segment := max((wanted+segmentBytesFloor-1)/segmentBytesFloor, 1) * segmentBytesFloor
 	return demoSizes{segment: byteSize(segment), hot: byteSize(hotSegments * segment), warm: byteSize(segment * 5 / 2)}
 }
 
