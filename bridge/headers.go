@@ -94,12 +94,14 @@ func (h *headerBlock) addLine(line []byte) (exact, ok bool) {
 	if key[0] <= ' ' || key[colon-1] <= ' ' || len(bytes.TrimSpace(key)) != len(key) {
 		return false, false
 	}
-	exact = len(value) > 0 && value[0] == ' '
-	for i := 0; len(value) > 0 && value[0] == ' '; i++ { // the server skips no tabs: they are part of a message id
-		exact = exact && i == 0
-		value = value[1:]
+	if exact = len(value) > 0 && value[0] == ' '; exact {
+		value = value[1:] // stands in the stored form too; further ones are stored as they are
 	}
-	if !h.control.note(key, value) {
+	bare := value
+	for len(bare) > 0 && bare[0] == ' ' { // the server skips no tabs: they are part of a message id
+		bare = bare[1:]
+	}
+	if !h.control.note(key, bare) {
 		if string(key) == headerRequestInfo { // JetStream removes it before it measures
 			h.wire -= len(line) + len(lineBreak)
 		}

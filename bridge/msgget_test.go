@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +68,57 @@ func TestMessageGetAnswersAsTheServerDoes(t *testing.T) {
 				t.Errorf("the bridge answers\n%s\nand the server\n%s", answers[0], answers[1])
 			}
 		})
+	}
+}
+
+// Header values are stored and given back with every byte that a stream keeps,
+// blanks and tabs in front among them.
+func TestHeaderValuesAreByteForByteThoseOfAStream(t *testing.T) {
+	s := startServer(t, ServerOptions{StoreDir: t.TempDir()})
+	b := startBridge(t, Options{URLs: []string{s.ClientURL()}, Logs: ordersLog()})
+	conn := connect(t, b.ClientURL())
+	addStream(t, s.ClientURL(), jetstream.StreamConfig{Name: "TWIN", Subjects: []string{"twin.>"}, AllowDirect: true})
+	raw, err := net.Dial("tcp", strings.TrimPrefix(s.ClientURL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close() }()
+	inbox, err := conn.SubscribeSync(nats.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers := block("A: 1", "B:  two", "B:      six", "C: \ttab", "D: trail \t ", "E: ", "F:    ", "G: \xff\xfe", "\xff: x", "Nats-Msg-Id:  id")
+	sent := "CONNECT {\"headers\":true,\"verbose\":false}\r\n"
+	for _, subject := range []string{"orders.h", "twin.h"} {
+		sent += fmt.Sprintf("HPUB %s %s %d %d\r\n%s\r\n", subject, inbox.Subject, len(headers), len(headers), headers)
+	}
+	if _, err := raw.Write([]byte(sent)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if ack, err := inbox.NextMsgWithContext(testContext(t)); err != nil || !strings.Contains(string(ack.Data), `"seq":1`) {
+			t.Fatalf("%v, %+v", err, ack)
+		}
+	}
+	var lines [2][]string
+	for i, subject := range []string{"$JS.API.STREAM.MSG.GET.TWIN", "AOF.API.STREAM.MSG.GET.ORDERS"} {
+		answer, err := conn.RequestWithContext(testContext(t), subject, []byte(`{"seq":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got server.JSApiMsgGetResponse
+		if err := json.Unmarshal(answer.Data, &got); err != nil || got.Message == nil {
+			t.Fatalf("%s: %v", answer.Data, err)
+		}
+		lines[i] = strings.Split(string(got.Message.Header), "\r\n")
+		slices.Sort(lines[i]) // a log keeps names in byte order
+	}
+	if !slices.Equal(lines[0], lines[1]) {
+		t.Errorf("a stream has\n%q\nand the log\n%q", lines[0], lines[1])
+	}
+	duplicate, err := conn.RequestMsgWithContext(testContext(t), &nats.Msg{Subject: "orders.h", Header: nats.Header{"Nats-Msg-Id": {"id"}}})
+	if err != nil || !strings.Contains(string(duplicate.Data), `"duplicate": true`) {
+		t.Errorf("the same id: %v, %+v", err, duplicate)
 	}
 }
 

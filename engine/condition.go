@@ -10,7 +10,7 @@ import (
 type Conditions struct {
 	// MsgID is looked up in the dedup window, and remembered on success. The
 	// caller stores it in the record's headers under the dedup header too, so
-	// that the window can be rebuilt.
+	// that the window can be rebuilt. Blanks in front are no part of an id.
 	MsgID []byte
 	// ExpectLastSeq asks that LastSeq be the last sequence of the log.
 	ExpectLastSeq bool
@@ -43,6 +43,7 @@ func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	c.MsgID, c.LastMsgID = trimBlanks(c.MsgID), trimBlanks(c.LastMsgID)
 	filter := c.LastSubjectFilter
 	if len(filter) == 0 {
 		filter = l.subjectOf(rec)

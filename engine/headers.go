@@ -32,6 +32,8 @@ func cutHeader(headers []byte) (key, value, rest []byte, ok bool) {
 	return key, value, headers[end+len(lineBreak):], ok
 }
 
+// findHeader is the first value of a key, without the blanks in front of it: they
+// are stored, and no part of a message id.
 func findHeader(headers []byte, key string) ([]byte, bool) {
 	for len(headers) > 0 {
 		k, value, rest, ok := cutHeader(headers)
@@ -39,12 +41,16 @@ func findHeader(headers []byte, key string) ([]byte, bool) {
 			return nil, false
 		}
 		if string(k) == key {
-			return value, true
+			return trimBlanks(value), true
 		}
 		headers = rest
 	}
 	return nil, false
 }
+
+// trimBlanks leaves out the blanks in front of a value, as NATS servers do; tabs are
+// part of it.
+func trimBlanks(value []byte) []byte { return bytes.TrimLeft(value, " ") }
 
 func countHeaderLines(headers []byte) int { return bytes.Count(headers, lineBreak) }
 

@@ -52,8 +52,8 @@ func TimestampAt(at time.Time) int64 {
 	return at.UnixNano()
 }
 
-// Header returns the first value of key and whether the record has it. Keys
-// compare byte by byte.
+// Header returns the first value of key, without blanks in front, and whether the
+// record has it. Keys compare byte by byte.
 func (r Record) Header(key string) (string, bool) {
 	value, ok := findHeader(r.Headers, key)
 	return string(value), ok

@@ -30,6 +30,12 @@ waits for them. Otherwise the bridge that serves the log is asked over
 NATS; when the connection or the bridge is away for less than a minute, the
 reading goes on where it was.
 
+A line of --format ndjson is an object of seq, time, subject, ext_id, headers (values
+without the blanks and tabs in front, as NATS clients show them) and data. Bytes that
+are not UTF-8 are U+FFFD in subject and headers, and then subject_base64 and
+headers_base64, whose names and values are all in base64, hold them too; such a
+payload is data_base64 instead of data.
+
 Damage ends the reading with exit code 5 and names the sequences concerned,
 unless --skip-damaged is given: then the exit code is still 5, after everything that
 can be read. What a lost manifest knew of is looked for in the bucket that the root

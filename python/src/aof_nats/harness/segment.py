@@ -148,19 +148,20 @@ class Record:
     def subject(self) -> str:
         return decode_text(memoryview(self.subject_bytes), f"subject of record {self.seq}")
 
-    def headers(self) -> dict[str, list[str]]:
-        """Keys in the order of the record, values in the order given."""
-        text = decode_text(memoryview(self.headers_bytes), f"headers of record {self.seq}")
-        headers: dict[str, list[str]] = {}
-        if not text:
+    def headers(self) -> dict[bytes, list[bytes]]:
+        """Keys in the order of the record, values in the order given, without the
+        blanks and tabs in front that NATS clients leave out."""
+        lines = self.headers_bytes
+        headers: dict[bytes, list[bytes]] = {}
+        if not lines:
             return headers
-        if not text.endswith("\r\n"):
+        if not lines.endswith(b"\r\n"):
             raise CorruptError(f"headers of record {self.seq}: the last line does not end")
-        for line in text[:-2].split("\r\n"):
-            key, separator, value = line.partition(": ")
+        for line in lines[:-2].split(b"\r\n"):
+            key, separator, value = line.partition(b": ")
             if not separator:
                 raise CorruptError(f"headers of record {self.seq}: a line without ': '")
-            headers.setdefault(key, []).append(value)
+            headers.setdefault(key, []).append(value.lstrip(b" \t"))
         return headers
 
     def epoch(self) -> int | None:
