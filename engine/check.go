@@ -219,7 +219,13 @@ func (l *logChecker) readIdentity() error {
 		return nil
 	}
 	l.id, l.identified, l.found.ID = id, true, id
-	if identity.Name != l.name {
+	switch {
+	case identity.Name == "" || identity.Name == l.name:
+	case ValidateLogName(identity.Name) != nil:
+		finding.Reason = fmt.Sprintf("%.200q is no name of a log", identity.Name)
+		l.lostIdentity(finding)
+		return nil
+	default:
 		l.checkRenamed(finding, &identity)
 	}
 	folder := identity.bucketFolder()
@@ -244,7 +250,7 @@ func (l *logChecker) checkRenamed(finding Finding, identity *logFile) {
 	case twin != "":
 		finding.Kind, finding.Reason = FoundContradiction, fmt.Sprintf("it is of the log %q and has the id of %s", identity.Name, twin)
 		l.damaged(finding)
-	case identity.Name != "":
+	default:
 		finding.Kind, finding.Reason = FoundPending, fmt.Sprintf("the log was called %q; the next start takes the new name over", identity.Name)
 		l.note(finding)
 	}

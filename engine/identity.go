@@ -48,6 +48,8 @@ func (e *Engine) openIdentity(name string) (identity logFile, created bool, err 
 	switch {
 	case err == nil && identity.FormatVersion > rootFormatVersion:
 		return identity, false, fmt.Errorf("%w: %s", ErrNewerFormat, paths.logFile())
+	case err == nil && identity.Name != "" && ValidateLogName(identity.Name) != nil:
+		return identity, false, fmt.Errorf("%w: %s says %.200q, which is no name of a log; %s", ErrDamaged, paths.logFile(), identity.Name, logFileRemedy)
 	case err == nil && identity.Name != "" && identity.Name != name:
 		return identity, false, e.renamed(name, &identity)
 	case errors.Is(err, ErrDamaged):

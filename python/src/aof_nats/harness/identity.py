@@ -113,7 +113,7 @@ def read_claims(path: Path) -> tuple[Claim, Claim]:
     without the file has made none."""
     if not path.exists():
         return Claim(0, ""), Claim(0, "")
-    value = read_json(path, ("made", "intended", "checked_epoch"))
+    value = read_json(path, ("made", "intended", "checked_epoch", "place", "bucket_goes_on"))
     _number(value, "checked_epoch", path)
     parts = [value.get(name, {}) for name in ("made", "intended")]
     if not all(isinstance(part, dict) for part in parts):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .bucket import Bucket, LogFolder, open_bucket
 from .copies import Copy, CopyVerdict, Damage, merge
-from .errors import FormatError, MissingDecoderError, NotFoundError, UnreachableError, VersionError
+from .errors import CorruptError, FormatError, MissingDecoderError, NotFoundError, UnreachableError, VersionError
 from .identity import LogFile, read_bucket_url
 from .manifest_fields import COLD
 from .manifest_open import Manifest, read_manifest
@@ -25,6 +25,7 @@ from .segment_file import Elsewhere, read_segment
 from .segment_scan import Known, last_lost
 from .strays import is_counted_warm, is_silent, stray_hot, stray_warm
 
+_LOG_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _HOT_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.seg")
 _WARM_NAME = re.compile(r"([0-9]{20})_([0-9]{20})_([0-9]{20})\.zst")
 _COLD_KEY = re.compile(r"segments/([0-9]{20})_([0-9]+)-([0-9]+)_g([0-9]+)\.zst")
@@ -238,6 +239,8 @@ def _open_log(path: Path, bucket: Bucket | None, unchecked: str) -> LogView:
     identity = None
     try:
         identity = LogFile.read(path / "log.json")
+        if identity.name and not _LOG_NAME.fullmatch(identity.name):
+            raise CorruptError(f"{identity.name!r} is no name of a log")
     except VersionError:
         raise
     except (FormatError, OSError) as error:
