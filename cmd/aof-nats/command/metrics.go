@@ -153,7 +153,7 @@ func collectLog(out chan<- prometheus.Metric, state engine.State) {
 }
 
 // registerProcessMetrics registers what every process has.
-func registerProcessMetrics(registry *prometheus.Registry, version string) error {
+func registerProcessMetrics(registry *prometheus.Registry, version string, log *logWriter) error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "aof_build_info", Help: "Always 1; the labels say which build runs.",
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
@@ -161,6 +161,9 @@ func registerProcessMetrics(registry *prometheus.Registry, version string) error
 	build.Set(1)
 	return errors.Join(
 		registry.Register(build),
+		registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "aof_stderr_dropped_lines_total", Help: "Lines of the process's own log that were dropped, since nobody read them in time.",
+		}, func() float64 { return float64(log.dropped.Load()) })),
 		registry.Register(collectors.NewGoCollector()),
 		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)

@@ -27,13 +27,15 @@ type Environment struct {
 type app struct {
 	env     Environment
 	json    bool
-	started bool // the verb runs: what fails now is not how it was called
+	log     *logWriter // of a verb that has one
+	started bool       // the verb runs: what fails now is not how it was called
 }
 
 // Run runs one command line and returns the exit code of the process. When ctx
 // ends, a server drains and stops, and everything else ends early.
 func Run(ctx context.Context, env Environment) int {
 	a := &app{env: env}
+	defer a.closeLog()
 	root := a.rootCommand()
 	called, err := root.ExecuteContextC(ctx)
 	if err == nil {

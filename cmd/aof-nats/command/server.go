@@ -18,6 +18,7 @@ import (
 type server struct {
 	config   *serveConfig
 	logger   *slog.Logger
+	log      *logWriter // behind logger
 	registry *prometheus.Registry
 	status   *statusServer // nil: HTTP is off
 	engine   *engine.Engine
@@ -28,6 +29,7 @@ type server struct {
 // serve runs until ctx ends, then drains.
 func (a *app) serve(ctx context.Context, config *serveConfig) error {
 	s := &server{config: config, logger: a.logger(config.logLevel), registry: prometheus.NewRegistry()}
+	s.log = a.log
 	err := s.start(ctx, a.env.Version)
 	if errors.Is(err, context.Canceled) {
 		err = nil // told to stop while starting: not a failure
@@ -40,7 +42,7 @@ func (a *app) serve(ctx context.Context, config *serveConfig) error {
 
 // start brings everything up, in the order in which one part needs another.
 func (s *server) start(ctx context.Context, version string) error {
-	if err := registerProcessMetrics(s.registry, version); err != nil {
+	if err := registerProcessMetrics(s.registry, version, s.log); err != nil {
 		return err
 	}
 	if s.config.http != "" {
