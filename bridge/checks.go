@@ -118,7 +118,12 @@ func parseTTL(text []byte) (seconds int64, valid bool) {
 	if duration, err := time.ParseDuration(string(text)); err == nil {
 		return int64(duration.Seconds()), duration >= time.Second
 	}
-	seconds = int64(parseSequence(text))
+	for _, c := range text { // what overflows is what the server makes of it
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		seconds = seconds*10 + int64(c-'0')
+	}
 	return seconds, seconds >= 0
 }
 

@@ -57,7 +57,7 @@ func (s *readService) answerDirect(w *lineWriter, r *readRequest, request *direc
 	ctx, cancel := context.WithTimeout(s.ctx, directTimeout)
 	defer cancel()
 	d := directGet{service: s, w: w, r: r, request: request, bytesMax: directBytesMax}
-	if request.BytesMax > 0 {
+	if request.BytesMax != 0 { // less than nothing ends behind the first, as in the server
 		d.bytesMax = min(d.bytesMax, request.BytesMax)
 	}
 	status = statusOf(d.run(ctx))
@@ -111,12 +111,12 @@ func (d *directGet) run(ctx context.Context) error {
 	if err := d.service.refresher.refresh(); err != nil {
 		return err
 	}
-	if d.request.LastFor != "" {
+	if d.request.LastFor != "" && d.request.Batch >= 0 {
 		return d.lastOfSubject(ctx)
 	}
 	options, ok := d.place()
 	if !ok {
-		return errNoSuchMessage
+		return d.end(false)
 	}
 	reader, err := d.r.log.log.NewReader(options)
 	if errors.Is(err, engine.ErrTrimmed) && options.ToSeq == 0 {
@@ -176,6 +176,10 @@ func (d *directGet) read(ctx context.Context, reader *engine.Reader) error {
 		if len(filter) > 0 && !engine.MatchSubject(filter, rec.Subject) {
 			continue
 		}
+		if d.request.Batch < 0 {
+			d.pending = d.r.log.log.Watermarks().Durable - rec.Seq + 1
+			return d.end(isBatch)
+		}
 		if err := d.deliver(&rec, isBatch); err != nil {
 			return err
 		}
@@ -230,9 +234,9 @@ func (d *directGet) count(rec *engine.Record) {
 }
 
 // end closes a batch. One that is empty is answered like a message that is not
-// there, as the server does.
+// there, and one of less than no messages with what is pending, as the server does.
 func (d *directGet) end(isBatch bool) error {
-	if d.sent == 0 || !isBatch {
+	if d.request.Batch >= 0 && (d.sent == 0 || !isBatch) {
 		return errNoSuchMessage
 	}
 	d.w.status(statusEndOfBatch)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -63,7 +64,7 @@ func refusesAPILevel(header []byte) bool {
 	}
 	for _, line := range block.lines {
 		if string(line.key) == server.JSRequiredApiLevel {
-			level, err := strconv.Atoi(string(line.value))
+			level, err := strconv.Atoi(strings.TrimLeft(string(line.value), " "))
 			return err != nil || level > server.JSApiLevel
 		}
 	}
@@ -80,10 +81,7 @@ func (r *directRequest) check() (status string) {
 		return statusEmptyRequest
 	case r.Seq > 0 && r.StartTime != nil,
 		r.LastFor != "" && (byPlace || r.NextFor != "" || r.Batch > 0),
-		r.UpToSeq > 0 && r.UpToTime != nil,
-		r.Batch < 0,
-		r.NextFor != "" && validatePattern(r.NextFor) != nil,
-		r.LastFor != "" && validatePattern(r.LastFor) != nil:
+		r.UpToSeq > 0 && r.UpToTime != nil:
 		return statusBadRequest
 	}
 	return ""

@@ -91,6 +91,9 @@ func TestBlanksBeforeControlValuesAreSkipped(t *testing.T) {
 	if string(h.control.msgID) != "id" || string(h.control.expectedStream) != "\tX" || !bytes.Contains(h.stored, []byte("Nats-Msg-Id:   id")) {
 		t.Errorf("got %+v, stored %q", h.control, h.stored)
 	}
+	if refusesAPILevel([]byte(block("Nats-Required-Api-Level:   1"))) {
+		t.Error("an API level behind blanks is refused")
+	}
 }
 
 func TestHeadersAreReadWithoutAllocating(t *testing.T) {

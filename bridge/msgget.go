@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -78,11 +79,23 @@ func decodeMsgRequest(header, body []byte) (request directRequest, refused *serv
 	if len(body) == 0 {
 		return request, server.ApiErrors[server.JSBadRequestErr]
 	}
-	if err := json.Unmarshal(body, &request); err != nil {
-		return request, server.NewJSInvalidJSONError(err)
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	for { // of several objects the last one counts for each member
+		err := decoder.Decode(&request)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return request, server.NewJSInvalidJSONError(err)
+		}
 	}
-	// No batches here; the rest is what a direct get refuses too.
-	if request.Batch != 0 || request.BytesMax != 0 || request.check() != "" {
+	// No batches here, and what only they know is not looked at.
+	if request.Batch > 0 || request.BytesMax > 0 {
+		return request, server.ApiErrors[server.JSBadRequestErr]
+	}
+	request.Batch, request.BytesMax, request.MultiLast, request.UpToSeq = 0, 0, nil, 0
+	if request.check() != "" {
 		return request, server.ApiErrors[server.JSBadRequestErr]
 	}
 	return request, nil

@@ -47,6 +47,9 @@ func TestMessageGetAnswersAsTheServerDoes(t *testing.T) {
 		{body: `{"seq":1,"last_by_subj":"S.1"}`}, {body: `{"next_by_subj":"S.1","last_by_subj":"S.1"}`},
 		{body: `{"seq":1,"start_time":"` + start + `"}`}, {body: `{"start_time":"` + start + `"}`},
 		{body: `{"seq":1,"batch":3}`}, {body: `{"seq":1,"max_bytes":3}`},
+		{body: `{"seq":2,"other":1}`}, {body: `{"other":1}`}, {body: `{"seq":2} {"seq":3}`}, {body: `{"seq":2} x`}, {body: `  `}, {body: `[]`}, {body: `null`},
+		{body: `{"next_by_subj":"S..1"}`}, {body: `{"last_by_subj":"S..1"}`}, {body: `{"seq":1,"batch":-1}`}, {body: `{"seq":1,"max_bytes":-1}`},
+		{body: `{"seq":2,"multi_last":["S.1"]}`}, {body: `{"multi_last":["S.1"]}`}, {body: `{"seq":2,"up_to_seq":1,"up_to_time":"` + start + `"}`},
 		{body: `{"seq":1}`, required: "99"}, {body: `{"seq":1}`, required: "1"},
 	} {
 		t.Run(request.body+request.required, func(t *testing.T) {
