@@ -75,15 +75,9 @@ func FuzzReadRequests(f *testing.F) {
 				}
 			}
 		}
-		request, status := decodeDirectRequest([]byte(header), []byte(body), false)
-		if status != "" {
-			return
-		}
-		if !json.Valid([]byte(body)) {
+		_, status := decodeDirectRequest([]byte(header), []byte(body), false)
+		if status == "" && !json.Valid([]byte(body)) {
 			t.Errorf("accepted %q", body)
-		}
-		if request.check() == "" && request.Batch < 0 {
-			t.Errorf("accepted %+v", request)
 		}
 	})
 }
