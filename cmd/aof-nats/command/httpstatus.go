@@ -16,14 +16,20 @@ import (
 )
 
 const (
-	httpHeaderTimeout = 5 * time.Second
-	httpIdleTimeout   = 2 * time.Minute
+	httpReadTimeout  = 5 * time.Second
+	httpWriteTimeout = 30 * time.Second // of a profile: behind its end
+	httpIdleTimeout  = time.Minute
+	// httpStopGrace is how long requests may take that run when serve ends.
+	httpStopGrace = time.Second
+	// httpConnectionsMax is how many connections are answered at a time.
+	httpConnectionsMax = 64
 )
 
 // statusServer answers /healthz, /readyz, /metrics and, if asked to,
 // /debug/pprof.
 type statusServer struct {
 	listener net.Listener
+	places   chan struct{} // one for each connection
 	server   http.Server
 	tasks    sync.WaitGroup
 	served   error
@@ -42,7 +48,8 @@ func startStatusServer(address string, registry *prometheus.Registry, profiles b
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP on %s (choose another with --http): %w", address, err)
 	}
-	s := &statusServer{listener: listener}
+	s := &statusServer{places: make(chan struct{}, httpConnectionsMax)}
+	s.listener = boundListener(listener, s.places)
 	s.setReasons(func() []string { return []string{"starting: logs are being recovered"} }, noWarnings)
 	handler := http.NewServeMux()
 	handler.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -53,8 +60,11 @@ func startStatusServer(address string, registry *prometheus.Registry, profiles b
 	if profiles {
 		handleProfiles(handler)
 	}
-	s.server = http.Server{Handler: handler, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout}
-	s.tasks.Go(func() { s.served = s.server.Serve(listener) })
+	s.server = http.Server{
+		Handler: handler, ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout,
+		WriteTimeout: httpWriteTimeout, IdleTimeout: httpIdleTimeout,
+	}
+	s.tasks.Go(func() { s.served = s.server.Serve(s.listener) })
 	return s, nil
 }
 
@@ -102,15 +112,17 @@ func respondJSON(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value) // fails only when the asker has gone
 }
 
-// stop lets requests end until ctx does, and waits for the server.
+// stop waits for the server, and for the requests that run no longer than
+// httpStopGrace or until ctx ends: whoever asks of a process that ends finds it gone.
 func (s *statusServer) stop(ctx context.Context) error {
-	err := s.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, s.server.Close())
+	ctx, cancel := context.WithTimeout(ctx, httpStopGrace)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close() // nothing is left to lose
 	}
 	s.tasks.Wait()
-	if !errors.Is(s.served, http.ErrServerClosed) {
-		err = errors.Join(err, s.served)
+	if errors.Is(s.served, http.ErrServerClosed) {
+		return nil
 	}
-	return err
+	return s.served
 }
