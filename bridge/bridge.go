@@ -69,7 +69,7 @@ func (b *Bridge) start(ctx context.Context) error {
 	if b.server != nil {
 		natsOptions.InProcessServer = b.server
 	}
-	if b.general, err = connectGeneral(ctx, natsOptions); err != nil {
+	if b.general, err = b.options.connectGeneral(ctx, natsOptions); err != nil {
 		return err
 	}
 	if err := b.relayEvents(); err != nil {

@@ -165,6 +165,9 @@ func (o *Options) validate() error {
 	if err := validatePattern(o.Prefix); err != nil || !isLiteralSubject([]byte(o.Prefix)) || o.Prefix[0] == '$' {
 		return fmt.Errorf("%w: prefix %q is not a literal subject of your own", ErrOptions, o.Prefix)
 	}
+	if _, err := ServerNames(o.URLs); err != nil {
+		return err
+	}
 	if o.ConnectionsMax < 0 {
 		return fmt.Errorf("%w: the limit of connections is negative", ErrOptions)
 	}

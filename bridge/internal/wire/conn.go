@@ -140,14 +140,14 @@ func (c *Conn) connectAny(ctx context.Context, isFinal func(error) bool) (*strea
 		st, info, err := dial(ctx, o, s)
 		if err == nil {
 			c.pool.discover(info.ConnectURLs)
-			c.options.Logger.Info("connected", "server", s.url.Redacted(), "version", info.Version)
+			c.options.Logger.Info("connected", "server", Redact(s.url), "version", info.Version)
 			return st, nil
 		}
 		if ctx.Err() != nil || isFinal(err) {
 			return nil, errors.Join(err, ctx.Err())
 		}
 		if tried == 0 {
-			c.options.Logger.Warn("cannot connect", "server", s.url.Redacted(), "error", err)
+			c.options.Logger.Warn("cannot connect", "server", Redact(s.url), "error", err)
 		}
 		if tried++; tried%len(c.pool.servers) != 0 {
 			continue

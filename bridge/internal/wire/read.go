@@ -33,7 +33,7 @@ func (c *Conn) run(st *stream) {
 // attach subscribes on a fresh connection.
 func (c *Conn) attach(st *stream) {
 	c.leaving, c.left = false, false
-	url := c.pool.servers[c.pool.current].url.Redacted()
+	url := Redact(c.pool.servers[c.pool.current].url)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var control []byte

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -37,17 +38,40 @@ func newServerPool(o *nats.Options) (*serverPool, error) {
 	if len(addresses) == 0 {
 		addresses = []string{nats.DefaultURL}
 	}
+	urls, err := ParseServers(addresses)
+	if err != nil {
+		return nil, err
+	}
 	pool := &serverPool{current: -1, ignore: o.IgnoreDiscoveredServers}
-	for _, list := range addresses {
+	for _, u := range urls {
+		pool.servers = append(pool.servers, &endpoint{url: u})
+	}
+	return pool, nil
+}
+
+// ParseServers checks and completes lists of server URLs, each separated by commas.
+// Errors do not tell their secrets.
+func ParseServers(lists []string) (urls []*url.URL, err error) {
+	for _, list := range lists {
 		for address := range strings.SplitSeq(list, ",") {
 			u, err := parseServerURL(strings.TrimSpace(address))
 			if err != nil {
 				return nil, err
 			}
-			pool.servers = append(pool.servers, &endpoint{url: u})
+			urls = append(urls, u)
 		}
 	}
-	return pool, nil
+	return urls, nil
+}
+
+// Redact is a server URL without its secrets: a user without a password is a token.
+func Redact(u *url.URL) string {
+	if _, hasPassword := u.User.Password(); u.User == nil || hasPassword {
+		return u.Redacted()
+	}
+	shown := *u
+	shown.User = url.User("xxxxx")
+	return shown.String()
 }
 
 // parseServerURL completes scheme and port as NATS clients do.
@@ -56,14 +80,18 @@ func parseServerURL(address string) (*url.URL, error) {
 		address = "nats://" + address
 	}
 	u, err := url.Parse(address)
+	var malformed *url.Error
+	if errors.As(err, &malformed) {
+		err = malformed.Err // which does not have the URL
+	}
 	if err != nil {
 		return nil, fmt.Errorf("parse server URL: %w", err)
 	}
 	if u.Scheme != "nats" && u.Scheme != "tls" {
-		return nil, fmt.Errorf("server URL %s: the scheme is not nats or tls", u.Redacted())
+		return nil, fmt.Errorf("server URL %s: the scheme is not nats or tls", Redact(u))
 	}
 	if u.Hostname() == "" {
-		return nil, fmt.Errorf("server URL %s: no host", u.Redacted())
+		return nil, fmt.Errorf("server URL %s: no host", Redact(u))
 	}
 	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), "4222")

@@ -79,6 +79,9 @@ func (f *serveFlags) addServers(o *bridge.Options, getenv func(string) string) e
 	if len(f.nats) == 0 {
 		return nil
 	}
+	if _, err := bridge.ServerNames(f.nats); err != nil {
+		return usagef("--nats: %w", err)
+	}
 	connect, err := f.connection.options(getenv)
 	if err != nil {
 		return err

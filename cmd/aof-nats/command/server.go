@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -149,6 +150,8 @@ func (s *server) startBridge(ctx context.Context) error {
 			return err
 		}
 		options.ConnectionsMax = bound
+	} else if err := s.sayConnecting(); err != nil {
+		return err
 	}
 	started, err := bridge.Start(ctx, options)
 	if err != nil && ctx.Err() != nil {
@@ -159,6 +162,17 @@ func (s *server) startBridge(ctx context.Context) error {
 	}
 	s.bridge = started
 	return nil
+}
+
+// sayConnecting lets who asks know what is waited for: a NATS server elsewhere may
+// be away for long.
+func (s *server) sayConnecting() error {
+	names, err := bridge.ServerNames(s.config.bridge.URLs)
+	if err == nil && s.status != nil {
+		reason := "starting: not connected to NATS yet: " + strings.Join(names, ", ")
+		s.status.setReasons(func() []string { return []string{reason} }, noWarnings)
+	}
+	return err
 }
 
 func (s *server) httpURL() string {
