@@ -114,6 +114,7 @@ func TestReplayReadsWhatIsAskedFor(t *testing.T) {
 		{ReplayOptions{FromTime: at(29)}, []uint64{29, 30}},
 		{ReplayOptions{ToSeq: 2}, []uint64{1, 2}},
 		{ReplayOptions{FromLast: 2}, []uint64{29, 30}},
+		{ReplayOptions{FromLast: FromLastMax, ToSeq: 2}, []uint64{1, 2}},
 		{ReplayOptions{FromEnd: true}, nil},
 		{ReplayOptions{RecordsMax: 3, FromSeq: 10}, []uint64{10, 11, 12}},
 		{ReplayOptions{Subjects: []string{"*.0"}, ToSeq: 10}, []uint64{3, 6, 9}},

@@ -6,14 +6,18 @@ import (
 	"time"
 )
 
+// FromLastMax bounds ReplayOptions.FromLast: a bridge searches backwards for these
+// records and refuses more.
+const FromLastMax = 1 << 20
+
 // ReplayOptions say which records of a log to read. At most one of the From
 // fields is set; with none it begins at the first record.
 type ReplayOptions struct {
 	FromSeq      uint64
 	FromTime     time.Time
 	FromRecordID uint64
-	// FromLast begins with the last so many records that match Subjects; FromEnd
-	// with what comes next.
+	// FromLast begins with the last so many records that match Subjects, at most
+	// FromLastMax; FromEnd with what comes next.
 	FromLast uint64
 	FromEnd  bool
 	// ToSeq is the last sequence to read; 0: no such end.
@@ -81,6 +85,8 @@ func (o *ReplayOptions) validate() error {
 	switch {
 	case starts > 1:
 		return fmt.Errorf("%w: give one of sequence, time, record id, last and end to read from", ErrOptions)
+	case o.FromLast > FromLastMax:
+		return fmt.Errorf("%w: more than the last %d records", ErrOptions, FromLastMax)
 	case o.WindowBytes < 0 || o.WindowBytes > replayWindowMax:
 		return fmt.Errorf("%w: a window is 1 byte to %d bytes", ErrOptions, replayWindowMax)
 	case o.Heartbeat < 0 || o.ResumeFor < 0:

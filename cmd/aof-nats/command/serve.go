@@ -12,6 +12,7 @@ type serveFlags struct {
 	root         string
 	listen       string
 	nats         []string
+	elsewhere    bool // nats was given
 	connection   connection
 	http         string
 	profiles     bool
@@ -52,6 +53,7 @@ once; nothing that was acknowledged is lost.`,
 		Args: cobra.NoArgs,
 	}
 	called.RunE = a.run(func(ctx context.Context, _ []string) error {
+		f.elsewhere = called.Flags().Changed("nats")
 		config, err := f.config(a.env.Getenv)
 		if err != nil {
 			return err
@@ -65,14 +67,14 @@ once; nothing that was acknowledged is lost.`,
 	flags.StringArrayVar(&f.logs, "log", nil, "a log and the subjects that it stores, as NAME=SUBJECT,SUBJECT; repeat for more logs")
 	flags.StringVar(&f.ack, "ack", "durable", "when publishers are acknowledged unless they ask otherwise: durable or written")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:4222", "address of the embedded NATS server; port 0 takes a free one")
-	flags.StringSliceVar(&f.nats, "nats", nil, "URLs of a NATS server elsewhere, instead of the embedded one")
+	flags.StringSliceVar(&f.nats, "nats", nil, "URLs of a NATS server elsewhere, instead of the embedded one; must not be empty")
 	f.connection.addCredentialsTo(flags)
 	flags.StringVar(&f.http, "http", "127.0.0.1:9225", "address of /healthz, /readyz and /metrics; port 0 takes a free one, empty turns it off")
 	flags.BoolVar(&f.profiles, "pprof", false, "serve profiles of this process under /debug/pprof of --http")
 	flags.Var(&f.segmentBytes, "segment-bytes", "size that segments grow up to")
 	flags.DurationVar(&f.segmentAge, "segment-age", 0, "seal a segment at this age; 0: only when it is full")
-	flags.Var(&f.hotBytes, "hot-bytes", "limit of the local bytes of all logs together")
-	flags.Var(&f.warmBytes, "warm-bytes", "limit of the local bytes of all compressed segments together")
+	flags.Var(&f.hotBytes, "hot-bytes", "limit of the local bytes of all logs together; 0: the default")
+	flags.Var(&f.warmBytes, "warm-bytes", "limit of the local bytes of all compressed segments together; 0: the default")
 	flags.StringVar(&f.bucket, "bucket", "", "URL of the object store that is the cold tier, as file:///directory; without it nothing leaves the local disk")
 	flags.DurationVar(&f.drainTimeout, "drain-timeout", 30*time.Second, "how long stopping may take before those who wait are refused")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")

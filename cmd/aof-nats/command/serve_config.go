@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,8 +77,11 @@ func ownerOf(root string) string {
 
 // addServers sets the servers elsewhere and how to log in there.
 func (f *serveFlags) addServers(o *bridge.Options, getenv func(string) string) error {
-	if len(f.nats) == 0 {
+	switch {
+	case !f.elsewhere:
 		return nil
+	case len(f.nats) == 0 || slices.Contains(f.nats, ""): // as of a variable that is not set
+		return usagef("--nats has an empty URL: name a server, or leave the flag out for the embedded one")
 	}
 	if _, err := bridge.ServerNames(f.nats); err != nil {
 		return usagef("--nats: %w", err)

@@ -224,6 +224,8 @@ func TestAWrongCallOfServeLeavesNoTrace(t *testing.T) {
 		{"--log A=a --pprof --http=", "--pprof"},
 		{"--log A=a --log-level loud", "--log-level"},
 		{"--log A=a --nats nats://x --password p", "user"},
+		{"--log A=a --nats=", "empty URL"},
+		{"--log A=a --nats nats://127.0.0.1:1,", "empty URL"},
 		{"--log A=a --nats nats://x --tlscert c", "certificate"},
 	} {
 		root := filepath.Join(t.TempDir(), "root")

@@ -27,6 +27,9 @@ the last records first; with --subject, the last that match.`,
 		if err := selected.check(a.json); err != nil {
 			return err
 		}
+		if count > client.FromLastMax {
+			return usagef("--lines %d is over %d: begin further back with read --follow --from-seq", count, client.FromLastMax)
+		}
 		if selected.root.dir == "" {
 			return a.readOnline(ctx, args[0], &selected, client.ReplayOptions{Follow: true, FromLast: count, FromEnd: count == 0})
 		}
@@ -36,7 +39,7 @@ the last records first; with --subject, the last that match.`,
 		})
 	})
 	selected.addTo(called)
-	called.Flags().Uint64VarP(&count, "lines", "n", 0, "begin with so many records that are there already")
+	called.Flags().Uint64VarP(&count, "lines", "n", 0, "begin with so many records that are there already, at most 1048576")
 	return called
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aof-nats/aof-nats/bridge/client"
 	"github.com/aof-nats/aof-nats/engine"
 )
 
@@ -154,6 +156,23 @@ func TestTailBeginsWithTheLastRecordsThatMatch(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.args, got, c.want)
 		}
+	}
+}
+
+// Its bound is the same wherever it reads.
+func TestTailSaysHowManyRecordsItMayBeginWith(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	writeLog(t, root, "N", numbered(3))
+	s := serve(t, "--root", root, "--log", "N=numbers.>")
+	if text := succeed(t, "tail", "--help"); !strings.Contains(text, fmt.Sprintf("at most %d", client.FromLastMax)) {
+		t.Error(text)
+	}
+	for _, place := range [][]string{{"--root", root}, {"-s", s.NATSURL}} {
+		most := []string{"tail", "N", "--limit", "3", "--format", "raw", "-n", fmt.Sprint(client.FromLastMax)}
+		if got := succeed(t, append(most, place...)...); got != "number-1.number-2.number-3." {
+			t.Errorf("%s: %q", place, got)
+		}
+		failWith(t, exitUsage, []string{"--lines 1048577 is over 1048576"}, append([]string{"tail", "N", "-n", "1048577"}, place...)...)
 	}
 }
 
