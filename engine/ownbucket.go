@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"syscall"
 
 	"github.com/aof-nats/aof-nats/engine/internal/bucket"
 )
@@ -44,9 +45,9 @@ func (e *Engine) checkClaim(ctx context.Context, folder *bucket.Folder, known cl
 // checkAnyClaim does so for one log that has claimed its epoch here, whichever it is:
 // a request tells one bucket from another.
 func (e *Engine) checkAnyClaim(ctx context.Context) error {
-	name, known, err := e.anyClaim()
+	name, known, _, err := e.anyClaim()
 	if err != nil || name == "" {
-		return err
+		return err // claims that cannot be read stop the uploads of their own log
 	}
 	folder := e.folderOf(name)
 	if folder == nil {
@@ -70,19 +71,23 @@ func (e *Engine) folderOf(name string) *bucket.Folder {
 }
 
 // anyClaim returns the name and the claims of a log that has claimed its epoch in
-// the bucket of this URL, "" if none has.
-func (e *Engine) anyClaim() (name string, known claimFile, err error) {
+// the bucket of this URL, "" if none is known to have, and what keeps other claims
+// from being read: one of them may be of this bucket.
+func (e *Engine) anyClaim() (name string, known claimFile, unread, err error) {
 	logs, err := e.opts.FS.ReadDir(filepath.Join(e.dir, logsDirName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", claimFile{}, nil
+		return "", claimFile{}, nil, nil
 	}
 	for _, entry := range logs {
 		known, readErr := readClaims(e.opts.FS, filepath.Join(e.dir, logsDirName, entry.Name(), claimFileName))
 		if readErr == nil && e.claimedHere(known) {
-			return entry.Name(), known, nil
+			return entry.Name(), known, nil, nil
+		}
+		if !errors.Is(readErr, syscall.ENOTDIR) { // of a stray file
+			unread = errors.Join(unread, readErr)
 		}
 	}
-	return "", claimFile{}, err
+	return "", claimFile{}, unread, err
 }
 
 // claimedHere reports whether a claim was made in the bucket of this URL. An older
@@ -112,7 +117,7 @@ func (e *Engine) lookAgainForBucket() {
 }
 
 // usedBucket reports whether the root was used with the bucket of this URL: then
-// the bucket is there, or away, and is not made.
+// the bucket is there, or away, and is not made. What cannot be read may say so.
 func (e *Engine) usedBucket() (bool, error) {
 	root, err := readRoot(e.opts.FS, e.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,6 +126,9 @@ func (e *Engine) usedBucket() (bool, error) {
 	if err != nil || root.Bucket == e.bucketURL() {
 		return err == nil, err
 	}
-	name, _, err := e.anyClaim()
-	return name != "", err
+	name, _, unread, err := e.anyClaim()
+	if unread != nil {
+		e.opts.Logger.Warn("bucket_claims_unreadable", "group", "aof2.tier2", "bucket", e.bucketURL(), "error", unread)
+	}
+	return name != "" || unread != nil, err
 }

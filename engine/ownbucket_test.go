@@ -222,3 +222,22 @@ func TestClaimsThatNameNoBucketAreOfThisOne(t *testing.T) {
 		t.Errorf("the directory was made: %v", err)
 	}
 }
+
+// Claims that cannot be read may be of this bucket: nothing is made in its place.
+func TestABucketIsNotMadeWhileClaimsCannotBeRead(t *testing.T) {
+	r := emptiedRoot(t)
+	if err := os.WriteFile(r.log.claimPath(), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(r.bucketDir()); err != nil {
+		t.Fatal(err)
+	}
+	r.engine.root.Bucket = "file:///elsewhere"
+	if err := writeJSON(r.opts.FS, filepath.Join(r.dir, engineFileName), r.engine.root); err != nil {
+		t.Fatal(err)
+	}
+	r.open(t)
+	if _, err := os.Stat(r.bucketDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
+	}
+}
