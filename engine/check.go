@@ -221,7 +221,7 @@ func (l *logChecker) readIdentity() error {
 	l.id, l.identified, l.found.ID = id, true, id
 	switch {
 	case identity.Name == "" || identity.Name == l.name:
-	case ValidateLogName(identity.Name) != nil:
+	case !logNamePattern.MatchString(identity.Name):
 		finding.Reason = fmt.Sprintf("%.200q is no name of a log", identity.Name)
 		l.lostIdentity(finding)
 		return nil

@@ -51,7 +51,8 @@ func (e *Engine) openIdentity(name string) (identity logFile, created bool, err 
 	case err == nil && identity.Name != "" && ValidateLogName(identity.Name) != nil:
 		return identity, false, fmt.Errorf("%w: %s says %.200q, which is no name of a log; %s", ErrDamaged, paths.logFile(), identity.Name, logFileRemedy)
 	case err == nil && identity.Name != "" && identity.Name != name:
-		return identity, false, e.renamed(name, &identity)
+		err = e.renamed(name, &identity)
+		return identity, false, err
 	case errors.Is(err, ErrDamaged):
 		return identity, false, fmt.Errorf("%w; %s", err, logFileRemedy)
 	case err == nil || !errors.Is(err, fs.ErrNotExist):

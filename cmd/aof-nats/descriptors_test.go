@@ -31,7 +31,7 @@ func TestIdleConnectionsLeaveTheLogsTheirFiles(t *testing.T) {
 		if err != nil {
 			break // the backlog is full
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 	}
 	b.await(t, "maximum connections exceeded")
 	b.awaitReady(t)
