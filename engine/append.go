@@ -24,10 +24,11 @@ func (l *Log) Append(rec *Record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	id := l.idOf(rec)
 	l.mu.Lock()
 	seq, err := l.appendLocked(rec, size)
 	if err == nil {
-		l.setLastIDLocked(nil)
+		l.noteIDLocked(id, seq)
 	}
 	l.mu.Unlock()
 	return seq, err
@@ -90,8 +91,8 @@ func (l *Log) appendBatchLocked(recs []Record, total int64, opts BatchOptions) (
 		if i == 0 {
 			first = seq
 		}
+		l.noteIDLocked(l.idOf(&recs[i]), seq)
 	}
-	l.setLastIDLocked(nil)
 	return first, nil
 }
 

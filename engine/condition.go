@@ -10,7 +10,8 @@ import (
 type Conditions struct {
 	// MsgID is looked up in the dedup window, and remembered on success. The
 	// caller stores it in the record's headers under the dedup header too, so
-	// that the window can be rebuilt. Blanks in front are no part of an id.
+	// that the window can be rebuilt. Blanks in front are no part of an id. The id
+	// of a record that is appended without being looked up is remembered too.
 	MsgID []byte
 	// ExpectLastSeq asks that LastSeq be the last sequence of the log.
 	ExpectLastSeq bool
@@ -96,10 +97,11 @@ func (l *Log) appendUniqueLocked(rec *Record, size int64, c *Conditions) (uint64
 	if err != nil {
 		return 0, err
 	}
-	l.setLastIDLocked(c.MsgID)
-	if len(c.MsgID) > 0 {
-		l.mu.dedup.add(c.MsgID, seq, l.now())
+	id := c.MsgID
+	if len(id) == 0 {
+		id = l.idOf(rec)
 	}
+	l.noteIDLocked(id, seq)
 	return seq, nil
 }
 
@@ -122,6 +124,21 @@ func (l *Log) checkLocked(c *Conditions) (uint64, error) {
 		return 0, &ConflictError{Kind: ConflictLastMsgID, ActualMsgID: string(l.mu.lastID)}
 	}
 	return 0, nil
+}
+
+// idOf is the message id in a record's headers, empty if there is none. An open
+// finds it there, so it counts whatever the record was appended with.
+func (l *Log) idOf(rec *Record) []byte {
+	id, _ := findHeader(rec.Headers, l.opts.Dedup.Header)
+	return id
+}
+
+// noteIDLocked notes the message id of the record that was appended last.
+func (l *Log) noteIDLocked(id []byte, seq uint64) {
+	l.setLastIDLocked(id)
+	if len(id) > 0 {
+		l.mu.dedup.add(id, seq, l.now())
+	}
 }
 
 // setLastIDLocked notes the message id of the last record.
@@ -160,14 +177,14 @@ func (l *Log) rebuildDedup() error {
 	defer cancel()
 	var doubt *DamageError
 	var lastID []byte
-	ids, seen := newDedupIndex(l.opts.Dedup), uint64(0)
+	ids, seen, arrivals := newDedupIndex(l.opts.Dedup), uint64(0), l.arrivals(now)
 	err := l.eachRecordBetween(ctx, start, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {
-		id, ok := findHeader(rec.Headers, l.opts.Dedup.Header)
+		id := l.idOf(&rec)
 		lastID = append(lastID[:0], id...)
-		if rec.Timestamp < from {
+		if came := arrivals.of(&rec); came < from {
 			doubt = nil // what was damaged before it is older
-		} else if ok && len(id) > 0 {
-			ids.add(id, rec.Seq, min(rec.Timestamp, now)) // whatever its source says, it came before now
+		} else if len(id) > 0 {
+			ids.add(id, rec.Seq, came)
 		}
 		if seen++; seen == dedupSample {
 			ids.expected = int((last - start + 1) / seen * ids.newest)
@@ -192,8 +209,8 @@ func (l *Log) rebuildDedup() error {
 // dedupStart is the first sequence that may be inside the window that begins at a
 // time. A lost segment may have such sequences if the one behind it has.
 func (l *Log) dedupStart(from, now int64) uint64 {
-	list, state := *l.segments.Load(), l.journal.state()
-	start, inside := l.durable.Load()+1, true
+	arrivals := l.arrivals(now)
+	list, start, inside := arrivals.list, l.durable.Load()+1, true
 	for i := len(list) - 1; i >= 0; i-- {
 		s := list[i]
 		footer := s.seal.Load()
@@ -202,10 +219,7 @@ func (l *Log) dedupStart(from, now int64) uint64 {
 		case footer == nil:
 			inside = true
 		case footer.Count > 0:
-			inside = footer.MaxTimestamp >= from
-			if entry := state.Segment(s.id()); footer.MaxTimestamp > now && entry != nil && entry.Sealed {
-				inside = entry.SealedNs >= from // nothing was appended in the future
-			}
+			inside = arrivals.mayReach(i, from)
 		}
 		if inside && (footer == nil || footer.Count > 0) {
 			start = min(start, s.baseSeq())
