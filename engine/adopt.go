@@ -138,12 +138,13 @@ func (r *recovery) adoptWarmFile(file string, name tier.WarmName) error {
 		mark := &manifest.SegmentQuarantined{Tier: manifest.TierWarm, Reason: reasonOfDamage(damage)}
 		arrival = append(arrival, manifest.Record{SegmentID: footer.ID, Payload: mark})
 	}
-	evicted := r.incomplete == "" && entry != nil && !entry.Incomplete() && entry.Resident.Has(manifest.TierCold) // that a crash cut off
+	// A crash cut off what made it, or its eviction: no sign of records that are lost.
+	cutOff := r.incomplete == "" && entry != nil && !entry.Incomplete() && entry.GoodCopies().Without(manifest.TierWarm) != 0
 	refused, err := r.adoptSegment(footer, name.Sealed, arrival)
 	switch {
 	case refused != "":
 		r.refuse(file, errors.New(refused))
-	case err == nil && !evicted:
+	case err == nil && !cutOff:
 		r.report.AdoptedWarm++
 	}
 	return err

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/aof-nats/aof-nats/engine/internal/planner"
+	"github.com/aof-nats/aof-nats/manifest"
+)
+
+// A root that was overtaken gives out sequences of its own. Those of its successor
+// are none of them, also where it has to look for what a lost manifest said.
+func TestAnOvertakenRootWithoutItsManifestLeavesNoGap(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 30)
+	r.mustDo(t, 1, planner.Compress, planner.Upload)
+	successor := r.another(t)
+	successor.open(t)
+	successor.fill(t, 3, 30)
+	for id := uint64(2); id <= 4; id++ {
+		successor.mustDo(t, id, planner.Compress, planner.Upload)
+	}
+	r.fill(t, 1, 10)
+	r.close(t)
+	must(t, os.RemoveAll(r.manifestDir()))
+	for opens := range 2 {
+		r.open(t)
+		wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 40+opens)
+		r.fill(t, 1, 1)
+		wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 41+opens)
+		r.close(t)
+	}
+}
+
+// A warm file that a crash left in front of its record is no sign of a manifest that
+// lost some: nobody asks the bucket because of it.
+func TestACompressionThatACrashCutOffCounts(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 30)
+	crashed := r.another(t)
+	r.mustDo(t, 1, planner.Compress)
+	contents, err := os.ReadFile(r.copyPath(manifest.TierWarm))
+	must(t, err)
+	dir := newLogLayout(crashed.dir, "orders").warm
+	must(t, os.MkdirAll(dir, 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, filepath.Base(r.copyPath(manifest.TierWarm))), contents, 0o600))
+	before := requests(crashed.driver)
+	crashed.open(t)
+	if n := requests(crashed.driver) - before; n != 0 {
+		t.Errorf("the open made %d requests", n)
+	}
+	if entry := crashed.entry(1); !entry.Resident.Has(manifest.TierWarm) {
+		t.Errorf("copies are %v", entry.Resident)
+	}
+	wantTiered(t, readAll(t, crashed.log, ReadOptions{}), 1, 1, 30)
+}
