@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -130,10 +131,11 @@ func (r *replayRequest) place(ctx context.Context, log *engine.Log) (o engine.Re
 		o.FromSeq = durable + 1
 	case r.FromLast > 0:
 		seq, found, err := log.SeqOfLast(ctx, r.FromLast, r.Subjects)
-		if err != nil {
+		damaged := errors.Is(err, engine.ErrDamaged) // the reader meets it from there on
+		if err != nil && !damaged {
 			return o, ok, err
 		}
-		if o.FromSeq = durable + 1; found > 0 {
+		if o.FromSeq = durable + 1; found > 0 || damaged {
 			o.FromSeq = seq
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -63,5 +64,48 @@ func TestSeqOfLastEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, _, err := l.SeqOfLast(ctx, 1, []string{"none"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Where a lost segment may hold a later record, "the last" is not the one in front
+// of it without a word.
+func TestSeqOfLastTellsOfALostSegment(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.opts.Bucket = ""
+	r.open(t)
+	for i, subject := range []string{"early", "both", "both", "late"} {
+		if _, err := r.log.Append(&Record{Subject: []byte(subject)}); err != nil {
+			t.Fatal(err)
+		}
+		if i != 1 {
+			r.seal(t) // 1; 2 and 3, which get lost; 4
+		}
+	}
+	path := r.log.segmentByID(2).path
+	r.close(t)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.open(t)
+	for _, c := range []struct {
+		filter            string
+		count, seq, found uint64
+		damaged           bool
+	}{
+		{"late", 1, 4, 1, false},
+		{"late", 2, 2, 1, true},
+		{"early", 1, 1, 1, true},
+		{"both", 1, 2, 0, true},
+		{"none", 1, 2, 0, true},
+		{"*", 2, 1, 2, true},
+	} {
+		seq, found, err := r.log.SeqOfLast(t.Context(), c.count, []string{c.filter})
+		var damage *DamageError
+		if errors.As(err, &damage) != c.damaged || err != nil && !c.damaged || seq != c.seq || found != c.found {
+			t.Errorf("%s, %d: got %d of %d, %v; want %+v", c.filter, c.count, seq, found, err, c)
+		}
+		if c.damaged && (damage == nil || damage.FirstSeq != 2 || damage.LastSeq != 3) {
+			t.Errorf("%s: the damage is %v", c.filter, damage)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +44,11 @@ the last records first; with --subject, the last that match.`,
 	return called
 }
 
-// seqOfLast is the sequence of the count-th last record that matches, or the
-// first there is; the next one that comes if none matches.
 func seqOfLast(ctx context.Context, log *engine.Log, count uint64, subjects []string) (uint64, error) {
 	seq, found, err := log.SeqOfLast(ctx, count, subjects)
+	if errors.Is(err, engine.ErrDamaged) {
+		return seq, nil
+	}
 	if err != nil || found > 0 {
 		return seq, err
 	}
