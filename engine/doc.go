@@ -26,15 +26,16 @@
 //
 // Engine.lifecycle before coordinator.mu before Engine.mu before Log.mu before
 // segmentFile.mapped. journal.writing, reserve.changing, diskRoom.allocating,
-// Log.claiming and subjectTracker.loading serialise I/O, are held over it, and are
-// taken before Log.mu, never under it: claiming before writing before changing. maintainer.mu
-// comes before Log.mu too. objectCache.mu, diskRoom.mu, subjectTracker.keeping and
-// Log.emitting are taken last: nothing else is taken under them. No other lock is held over I/O, with the exception of
-// segmentFile.mapped, which is held while a file is mapped or unmapped.
-// Log.segments, the manifest's state and the watermarks are published through
-// atomics and read without a lock. The list of segments and the manifest are
-// read at different moments: who uses both takes a segment that only one of them
-// has as not yet, or no longer, there.
+// Log.claiming, subjectTracker.loading and subjectTracker.learning serialise
+// I/O, are held over it, and are taken before Log.mu, never under it: claiming
+// before writing before changing. maintainer.mu comes before Log.mu too.
+// objectCache.mu, diskRoom.mu, subjectTracker.keeping and Log.emitting are taken
+// last: nothing else is taken under them. No other lock is held over I/O, with
+// the exception of segmentFile.mapped, which is held while a file is mapped or
+// unmapped. Log.segments, the manifest's state and the watermarks are published
+// through atomics and read without a lock. The list of segments and the manifest
+// are read at different moments: who uses both takes a segment that only one of
+// them has as not yet, or no longer, there.
 //
 // # Crash safety
 //

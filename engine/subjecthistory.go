@@ -15,10 +15,13 @@ const (
 	// besideBytesMax is what an append may spend on its condition, in bytes that
 	// it reads: two or three milliseconds, which other logs wait too.
 	besideBytesMax = 1 << 20
-	// lookBytes is what it costs in those terms to open and map a file, and
-	// sketchedBytes to ask a sketch.
-	lookBytes     = 64 << 10
-	sketchedBytes = 128
+	// lookBytes is what it costs in those terms to open and map a file.
+	lookBytes = 64 << 10
+	// shortBytesMax is what an append may spend while another has just spent all in
+	// vain: many that ask the same would add up.
+	shortBytesMax = 2 * lookBytes
+	// segmentsMax is how many segments' sketches an append asks: a millisecond.
+	segmentsMax = 8192
 	// fetchesMax is how many filters are looked up beside appends at a time.
 	fetchesMax = 8
 	// fetchedMax is how many answers are kept for those who ask again.
@@ -34,14 +37,17 @@ var errNotAtHand = errors.New("engine: what the segment says takes long to look 
 type reach struct {
 	bucket bool
 	bytes  int64 // that it may still spend
+	asks   int   // how many segments it may still ask
 	keep   bool  // sketches of what it meets, for those who look next
 }
 
 // farthest is the reach of who can wait.
-func farthest() *reach { return &reach{bucket: true, bytes: math.MaxInt64} }
+func farthest() *reach { return &reach{bucket: true, bytes: math.MaxInt64, asks: math.MaxInt} }
 
 // toKeep is the reach of who can wait so that others need not.
-func toKeep() *reach { return &reach{bucket: true, bytes: math.MaxInt64, keep: true} }
+func toKeep() *reach {
+	return &reach{bucket: true, bytes: math.MaxInt64, asks: math.MaxInt, keep: true}
+}
 
 // spend takes what a step costs, or returns errNotAtHand if that is too much.
 func (f *reach) spend(bytes int64) error {
@@ -50,6 +56,17 @@ func (f *reach) spend(bytes int64) error {
 	}
 	f.bytes -= bytes
 	return nil
+}
+
+// beside is the reach of an append.
+func (t *subjectTracker) beside() *reach {
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	bytes := t.besideBytes
+	if t.log.now() < t.shortUntil {
+		bytes = min(bytes, shortBytesMax)
+	}
+	return &reach{bytes: bytes, asks: segmentsMax, keep: true}
 }
 
 // takeFetched is the answer for a filter that was fetched, if it still holds.
@@ -118,6 +135,7 @@ func (t *subjectTracker) fetchOnce(key string, lookUp func(ctx context.Context, 
 	if err := l.usableLocked(); err != nil {
 		return err
 	}
+	t.shortUntil = l.now() + int64(backpressureRetry)
 	// It is this append that is refused, not the log that refuses.
 	l.mu.pressure.total[Hydration]++
 	refusal := &BackpressureError{

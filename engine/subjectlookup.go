@@ -29,13 +29,13 @@ func (l *Log) lastInSealed(ctx context.Context, filter []byte, far *reach) (uint
 		if s.seal.Load() == nil {
 			continue
 		}
-		if err := far.spend(sketchedBytes); err != nil {
-			return 0, err
+		if far.asks--; far.asks < 0 {
+			return 0, errNotAtHand
 		}
 		if l.lacks(s, &wanted, far) {
 			continue
 		}
-		last, doubt, err := l.lastInSegment(ctx, s, filter, far)
+		last, doubt, err := l.lastInTurn(ctx, s, &wanted, far)
 		if err == nil && doubt != nil && doubt.LastSeq > last {
 			err = doubt
 		}
@@ -44,6 +44,18 @@ func (l *Log) lastInSealed(ctx context.Context, filter []byte, far *reach) (uint
 		}
 	}
 	return 0, nil
+}
+
+// lastInTurn is lastInSegment for one look-up after the other.
+func (l *Log) lastInTurn(ctx context.Context, s *segmentFile, w *wanted, far *reach) (last uint64, doubt *DamageError, err error) {
+	if far.bucket && s.sketch.Load() == nil && l.isLocal(s) {
+		l.subjects.learning.Lock()
+		defer l.subjects.learning.Unlock()
+		if l.lacks(s, w, far) {
+			return 0, nil, nil
+		}
+	}
+	return l.lastInSegment(ctx, s, w.filter, far)
 }
 
 // lastInSegment is the last sequence of a filter in a sealed segment, and the

@@ -33,10 +33,14 @@ type subjectTracker struct {
 	// read: its subjects are not known.
 	doubt *DamageError
 
+	shortUntil int64 // appends spend little until then
 	// besideBytes is besideBytesMax, and sketchBytes sketchBytesMax; they do not
 	// change.
 	besideBytes int64
 	sketchBytes int64
+	// learning is held by who reads a local segment beside appends: those that wait
+	// for it find the sketch.
+	learning sync.Mutex
 	// keeping is held while a sketch is added to those of the log.
 	keeping sync.Mutex
 	// fetching are the filters whose history is being looked up beside appends, and
@@ -100,7 +104,7 @@ func (t *subjectTracker) history(filter []byte) (history subjectHistory, err err
 	if fetched, ok := t.takeFetched(filter); ok {
 		return fetched, fetched.err()
 	}
-	history.last, err = t.log.lastInSealed(t.log.moving, filter, &reach{bytes: t.besideBytes, keep: true})
+	history.last, err = t.log.lastInSealed(t.log.moving, filter, t.beside())
 	if errors.Is(err, errNotAtHand) {
 		err = t.fetch(string(filter))
 	}
