@@ -7,6 +7,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/aof-nats/aof-nats/internal/vfs"
@@ -162,6 +163,33 @@ func TestADamagedSnapshotIsReportedAndTheOlderOneTaken(t *testing.T) {
 	}
 	replaceFile(t, disk, SnapshotName(2), append(slices.Clone(image), 0))
 	check("length", len(image)+1)
+}
+
+// A disk that does not give the newest snapshot refuses no open, if the older one
+// and the chunks behind it are there: they say the same.
+func TestASnapshotThatCannotBeReadIsDoneWithout(t *testing.T) {
+	t.Parallel()
+	disk := exampleDirectory(t)
+	want, _, err := Load(disk, testDir, testLogID)
+	must(t, err)
+	faulty := vfs.NewFaulty(disk)
+	faulty.Add(vfs.Rule{Op: vfs.OpRead, PathPattern: SnapshotName(2), Err: syscall.EIO})
+	w, err := Open(faulty, testDir, testOptions())
+	must(t, err)
+	if damage := w.Recovery().Damage; len(damage) != 1 || !errors.Is(damage[0], syscall.EIO) || w.Recovery().SnapshotID != 1 {
+		t.Errorf("snapshot %d, damage %v", w.Recovery().SnapshotID, damage)
+	}
+	must(t, compareStates(w.State(), want))
+	must(t, w.Close())
+
+	for _, gone := range []string{ChunkName(2), SnapshotName(1)} {
+		faulty := vfs.NewFaulty(copyDirectory(t, disk, gone))
+		faulty.Add(vfs.Rule{Op: vfs.OpRead, PathPattern: SnapshotName(2), Err: syscall.EIO})
+		if w, err := Open(faulty, testDir, testOptions()); !errors.Is(err, syscall.EIO) {
+			t.Errorf("without %s too: %v", gone, err)
+			must(t, w.Close())
+		}
+	}
 }
 
 func TestEveryDamageOfTheLastChunkSurvivesTwoOpens(t *testing.T) {

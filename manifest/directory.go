@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
@@ -97,7 +98,7 @@ func newestSnapshot(fsys vfs.FS, dir string, logID uint64, ids []uint64) (*Snaps
 			return nil, nil, fmt.Errorf("%s: log id %016x, not %016x: %w", snapshotPath(dir, id), snapshot.LogID, logID, ErrWrongLog)
 		case err == nil:
 			return snapshot, damage, nil
-		case !isDamage(err):
+		case !isDamage(err) && !isUnreadable(err):
 			return nil, nil, err
 		}
 		damage = append(damage, &DamageError{Path: snapshotPath(dir, id), FirstOrdinal: 1, Cause: err})
@@ -133,6 +134,10 @@ func isDamage(err error) bool {
 	}
 	return false
 }
+
+// isUnreadable tells a disk that does not give a file's bytes. They may be good, and
+// may be read the next time.
+func isUnreadable(err error) bool { return errors.Is(err, syscall.EIO) }
 
 // removeAll deletes files and makes that durable, if there are any.
 func removeAll(fsys vfs.FS, dir string, names []string) error {

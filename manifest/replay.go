@@ -62,7 +62,20 @@ func (r *replay) run() error {
 		return err
 	}
 	r.recovery.Damage = damage
-	return r.runFrom(snapshot)
+	if err := r.runFrom(snapshot); err != nil {
+		return err
+	}
+	return r.withoutUnreadable(damage)
+}
+
+// withoutUnreadable is why the replay is not enough without the snapshots that
+// cannot be read, nil if it is: an older one and all chunks behind it say the same.
+func (r *replay) withoutUnreadable(snapshots []*DamageError) error {
+	at := slices.IndexFunc(snapshots, func(d *DamageError) bool { return isUnreadable(d) })
+	if at < 0 || r.snapshot != nil && len(r.recovery.Damage) == len(snapshots) && !r.endsSealed() {
+		return nil
+	}
+	return snapshots[at].Cause
 }
 
 // runFrom replays what stands behind a snapshot; nil: everything.
