@@ -2,7 +2,7 @@ package engine
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 )
 
@@ -62,6 +62,10 @@ func (l *Log) AppendIf(rec *Record, c Conditions) (uint64, error) {
 			}
 		}
 		seq, stale, err := l.appendIf(rec, size, &c, filter, history)
+		if errors.Is(err, errWindowUnread) {
+			err = l.windowRead()
+			stale = err == nil
+		}
 		if !stale {
 			return seq, err
 		}
@@ -113,6 +117,9 @@ func (l *Log) checkLocked(c *Conditions) (uint64, error) {
 		if seq, ok := l.mu.dedup.lookup(c.MsgID, l.now()); ok {
 			return seq, ErrDuplicate
 		}
+		if unread := &l.mu.dedupUnread; unread.last > 0 && l.now() <= unread.untilNs {
+			return 0, errWindowUnread
+		}
 		if l.mu.dedupDoubt.cause != nil && l.now() <= l.mu.dedupDoubt.untilNs {
 			return 0, fmt.Errorf("whether the message id is a duplicate is not known: %w", l.mu.dedupDoubt.cause)
 		}
@@ -144,86 +151,4 @@ func (l *Log) noteIDLocked(id []byte, seq uint64) {
 // setLastIDLocked notes the message id of the last record.
 func (l *Log) setLastIDLocked(id []byte) {
 	l.mu.lastID, l.mu.lastIDUnread, l.mu.lastIDDoubt = append(l.mu.lastID[:0], id...), false, nil
-}
-
-// dedupDoubt says that some ids of the dedup window could not be read. An id that
-// is not found may be one of them until the window has passed.
-type dedupDoubt struct {
-	cause   *DamageError
-	untilNs int64
-}
-
-// dedupSample is after how many records it is foreseen how many ids there are.
-const dedupSample = 4096
-
-// rebuildDedup reads the ids of the records that the window still covers. Damage
-// there is doubt about ids; it does not stop the log.
-func (l *Log) rebuildDedup() error {
-	last := l.durable.Load()
-	if last == 0 {
-		return nil
-	}
-	now := l.now()
-	from := now - int64(l.opts.Dedup.Window)
-	start := l.dedupStart(from, now)
-	if start > last {
-		if s := l.segmentFor(last); s != nil && !l.isLocal(s) {
-			l.mu.lastIDUnread = true // read when somebody asks: an open makes no request for it
-			return nil
-		}
-		start = last // the last record's id is needed in any case
-	}
-	ctx, cancel := context.WithTimeout(l.moving, openTimeout)
-	defer cancel()
-	var doubt *DamageError
-	var lastID []byte
-	ids, seen, arrivals := newDedupIndex(l.opts.Dedup), uint64(0), l.arrivals(now)
-	err := l.eachRecordBetween(ctx, start, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {
-		id := l.idOf(&rec)
-		lastID = append(lastID[:0], id...)
-		if came := arrivals.of(&rec); came < from {
-			doubt = nil // what was damaged before it is older
-		} else if len(id) > 0 {
-			ids.add(id, rec.Seq, came)
-		}
-		if seen++; seen == dedupSample {
-			ids.expected = int((last - start + 1) / seen * ids.newest)
-		}
-	})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if seen > 0 {
-		l.mu.dedup = ids
-		l.setLastIDLocked(lastID)
-	}
-	if err != nil || doubt == nil {
-		return err
-	}
-	l.mu.dedupDoubt = dedupDoubt{cause: doubt, untilNs: now + int64(l.opts.Dedup.Window)}
-	if doubt.LastSeq >= last {
-		l.mu.lastIDDoubt = doubt
-	}
-	return nil
-}
-
-// dedupStart is the first sequence that may be inside the window that begins at a
-// time. A lost segment may have such sequences if the one behind it has.
-func (l *Log) dedupStart(from, now int64) uint64 {
-	arrivals := l.arrivals(now)
-	list, start, inside := arrivals.list, l.durable.Load()+1, true
-	for i := len(list) - 1; i >= 0; i-- {
-		s := list[i]
-		footer := s.seal.Load()
-		switch {
-		case s.lost != "":
-		case footer == nil:
-			inside = true
-		case footer.Count > 0:
-			inside = arrivals.mayReach(i, from)
-		}
-		if inside && (footer == nil || footer.Count > 0) {
-			start = min(start, s.baseSeq())
-		}
-	}
-	return start
 }

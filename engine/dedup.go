@@ -59,9 +59,19 @@ func (d *dedupIndex) lookup(id []byte, now int64) (seq uint64, ok bool) {
 
 // add remembers that the record seq carries id.
 func (d *dedupIndex) add(id []byte, seq uint64, now int64) {
-	if d.idsMax == 0 || d.window == 0 {
-		return
+	if d.idsMax > 0 && d.window > 0 {
+		d.addEntry(dedupEntry{key: d.fingerprint(id), seq: seq, time: now})
 	}
+}
+
+// addAll adds what another index with the same seeds has.
+func (d *dedupIndex) addAll(other *dedupIndex) {
+	for number := other.oldest; number < other.newest; number++ {
+		d.addEntry(*other.at(number))
+	}
+}
+
+func (d *dedupIndex) addEntry(entry dedupEntry) {
 	if d.newest-d.oldest == uint64(d.idsMax) {
 		d.binding = true
 		d.drop()
@@ -69,7 +79,6 @@ func (d *dedupIndex) add(id []byte, seq uint64, now int64) {
 	if d.newest-d.oldest == uint64(len(d.ring)) {
 		d.grow()
 	}
-	entry := dedupEntry{key: d.fingerprint(id), seq: seq, time: now}
 	position := d.newest & uint64(len(d.ring)-1)
 	slot, found := d.find(entry.key)
 	if found { // an id that left the window logically and came again

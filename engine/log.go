@@ -90,6 +90,7 @@ type Log struct {
 		// lastIDDoubt is the damage that the last record was found in.
 		lastIDDoubt *DamageError
 		dedupDoubt  dedupDoubt
+		dedupUnread dedupUnread
 
 		nextSegmentID uint64
 		nextCapacity  int64

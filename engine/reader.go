@@ -314,7 +314,12 @@ func (l *Log) eachRecordBetween(ctx context.Context, from, to uint64, level Leve
 	if from > to {
 		return nil
 	}
-	r, err := l.NewReader(ReadOptions{FromSeq: from, ToSeq: to, Level: level, SkipDamaged: damaged})
+	return l.eachRecordOf(ctx, ReadOptions{FromSeq: from, ToSeq: to, Level: level, SkipDamaged: damaged}, visit)
+}
+
+// eachRecordOf visits the records that a reader with these options returns.
+func (l *Log) eachRecordOf(ctx context.Context, options ReadOptions, visit func(Record)) (err error) {
+	r, err := l.NewReader(options)
 	if err != nil {
 		return err
 	}

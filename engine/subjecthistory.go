@@ -99,6 +99,13 @@ func (t *subjectTracker) fetch(filter string) error {
 	})
 }
 
+// The keys of look-ups that are for no filter: a filter is not empty and holds no
+// blank.
+const (
+	lastIDKey = ""
+	windowKey = " "
+)
+
 // lastIDRead makes sure that the id of the last record is known, or returns the
 // refusal of the append that asks while it is read from the bucket.
 func (l *Log) lastIDRead() error {
@@ -108,8 +115,7 @@ func (l *Log) lastIDRead() error {
 	if !unread {
 		return nil
 	}
-	// No filter is empty.
-	return l.subjects.fetchOnce("", func(ctx context.Context, _ uint64) (func(), error) {
+	return l.subjects.fetchOnce(lastIDKey, func(ctx context.Context, _ uint64) (func(), error) {
 		var id []byte
 		var doubt *DamageError
 		err := l.eachRecordBetween(ctx, last, last, Durable, func(damage *DamageError) { doubt = damage }, func(rec Record) {

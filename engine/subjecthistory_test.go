@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -23,6 +22,12 @@ func newColdRoot(t *testing.T, segments int) *tieredRoot {
 		r.mustDo(t, uint64(id+1), planner.Compress, planner.Upload, planner.EvictHot, planner.EvictWarm)
 	}
 	return r
+}
+
+// isHydration reports whether an append was refused while something is looked up.
+func isHydration(err error) bool {
+	var full *BackpressureError
+	return errors.As(err, &full) && full.Kind == Hydration
 }
 
 func lastOfSubject(subject string, last uint64) Conditions {
@@ -154,24 +159,10 @@ func TestDedupWindowIsRebuiltFromColdSegments(t *testing.T) {
 			t.Errorf("id of %d: %d, %v", seq, got, err)
 		}
 	}
-	// A bucket that does not answer ends the open with its error.
-	r.close(t)
-	r.driver.Add(buckettest.Rule{Op: buckettest.OpReads, Err: buckettest.ErrTimeout})
-	e := openOnDisk(t, r.dir, r.opts)
-	if _, err := e.OpenLog("orders", smallSegments()); !errors.Is(err, buckettest.ErrTimeout) || errors.Is(err, context.Canceled) {
-		t.Errorf("open: %v", err)
-	}
-	r.driver.Clear()
-	if _, err := e.OpenLog("orders", smallSegments()); err != nil {
-		t.Errorf("open when it is back: %v", err)
-	}
-	if e.hot.used.Load() != 0 || e.warm.Load() != 0 {
-		t.Errorf("%d hot, %d warm bytes are counted", e.hot.used.Load(), e.warm.Load())
-	}
 }
 
-// A bucket that hangs holds an open up for openTimeout and no longer. The open
-// fails then: a log that does not know its ids would store duplicates.
+// A bucket that hangs holds an open up for openTimeout and no longer. Whether an id
+// is a duplicate is not known then: who has one is refused until the bucket is back.
 func TestAnOpenWaitsForTheIDsOfTheDedupWindowOnlySoLong(t *testing.T) {
 	r := newTieredRoot(t).stepped()
 	r.fillWithIDs(t, 5)
@@ -182,9 +173,13 @@ func TestAnOpenWaitsForTheIDsOfTheDedupWindowOnlySoLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := openOnDisk(t, r.dir, r.opts)
 		began := time.Now()
-		_, err := e.OpenLog("orders", smallSegments())
-		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != openTimeout {
-			t.Errorf("opened after %s: %v", took, err)
+		l, err := e.OpenLog("orders", smallSegments())
+		if took := time.Since(began); err != nil || took != openTimeout {
+			t.Fatalf("opened after %s: %v", took, err)
+		}
+		rec := tieredRecord(3)
+		if _, err := l.AppendIf(&rec, Conditions{MsgID: []byte("D-id")}); !isHydration(err) {
+			t.Errorf("a record with an id: %v", err)
 		}
 		if err := e.Close(); err != nil {
 			t.Error(err)
@@ -195,6 +190,42 @@ func TestAnOpenWaitsForTheIDsOfTheDedupWindowOnlySoLong(t *testing.T) {
 	rec := tieredRecord(3)
 	if seq, err := l.AppendIf(&rec, Conditions{MsgID: []byte("D-id")}); !errors.Is(err, ErrDuplicate) || seq != 3 {
 		t.Errorf("the id of 3: %d, %v", seq, err)
+	}
+}
+
+// A log whose dedup window only the bucket has opens while that is away, and takes
+// what has no id. What has one is decided once the bucket is back, by all ids.
+func TestALogOpensWithoutTheIDsThatABucketHasWhichIsAway(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.fillWithIDs(t, 5)
+	r.close(t)
+	r.driver.Add(buckettest.Rule{Op: buckettest.OpReads})
+	l := r.open(t)
+	appended := l.appended.Load()
+	plain := tieredRecord(100)
+	if _, err := l.Append(&plain); err != nil {
+		t.Errorf("a record without an id: %v", err)
+	}
+	known, fresh := tieredRecord(3), tieredRecord(101)
+	for _, rec := range []*Record{&known, &fresh} {
+		if _, err := l.AppendIf(rec, Conditions{MsgID: []byte("D-id")}); !isHydration(err) {
+			t.Errorf("a record with an id: %v", err)
+		}
+	}
+	r.driver.Clear()
+	for {
+		seq, err := l.AppendIf(&known, Conditions{MsgID: []byte("D-id")})
+		if isHydration(err) {
+			l.moves.Wait() // it is being looked up
+			continue
+		}
+		if !errors.Is(err, ErrDuplicate) || seq != 3 {
+			t.Errorf("the id of 3: %d, %v", seq, err)
+		}
+		break
+	}
+	if seq, err := l.AppendIf(&fresh, Conditions{MsgID: []byte("new")}); err != nil || seq != appended+2 {
+		t.Errorf("a new id: %d, %v", seq, err)
 	}
 }
 
