@@ -50,6 +50,8 @@ type segmentFile struct {
 	lastRead atomic.Int64
 	// sketch tells which subjects a sealed segment lacks, nil while nobody asked.
 	sketch atomic.Pointer[subjectSketch]
+	// sketchDropped says that there was no room for it.
+	sketchDropped atomic.Bool
 
 	mapped struct {
 		sync.Mutex

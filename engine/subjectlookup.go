@@ -68,7 +68,9 @@ func (l *Log) lastInSegment(ctx context.Context, s *segmentFile, filter []byte, 
 	if far.keep {
 		l.keepIndex(s, index)
 	}
-	if last, exact := lastInIndex(index, filter); exact {
+	// Filters of an index deny a subject, and name none: all is read once for a sketch.
+	learn := far.keep && far.bucket && s.sketch.Load() == nil && !s.sketchDropped.Load() && l.isLocal(s)
+	if last, exact := lastInIndex(index, filter); exact && (!learn || index.Damaged()) {
 		return last, nil, nil
 	}
 	if far.bucket && s.sketch.Load() == nil {

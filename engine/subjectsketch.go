@@ -203,6 +203,7 @@ func (t *subjectTracker) keep(s *segmentFile, sketch *subjectSketch) {
 		if total <= t.sketchBytes {
 			break
 		}
+		oldest.sketchDropped.Store(true)
 		if oldest == s {
 			return
 		}

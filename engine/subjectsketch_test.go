@@ -157,6 +157,30 @@ func TestAppendReadsNoSegmentForASubjectThatNoneHas(t *testing.T) {
 	}
 }
 
+// An index with filters denies a subject, and is not read again for the next.
+func TestASegmentWithoutADictionaryIsLearntOnce(t *testing.T) {
+	l, reads := newManySegments(t, 40)
+	for n := range 2000 {
+		if _, err := l.Append(&Record{Subject: fmt.Appendf(nil, "many.%d", n), Payload: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		if n%100 == 99 {
+			commitManual(t, l)
+		}
+	}
+	sealManual(t, l)
+	wantHydration(t, l, "new.0")
+	before := reads.Applied()
+	for n := range 50 {
+		if _, err := l.AppendIf(&Record{Subject: fmt.Appendf(nil, "new.%d", n)}, lastOfSubject("", 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := reads.Applied() - before; n != 0 {
+		t.Errorf("%d opens and maps", n)
+	}
+}
+
 // What one append reads is bounded, whatever the segments are.
 func TestAppendReadsFewSegmentsForItsCondition(t *testing.T) {
 	l, reads := newManySegments(t, 60)
