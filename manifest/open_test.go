@@ -276,6 +276,31 @@ func TestAHeaderThatDoesNotVerifyIsRebuiltFromTheRecords(t *testing.T) {
 	}
 }
 
+// The chunk before tells the chain value of a header that is rebuilt. While it cannot
+// be read, none is made up.
+func TestAHeaderIsNotRebuiltWhileTheChunkBeforeCannotBeRead(t *testing.T) {
+	disk := vfs.NewMem(1)
+	w := openWriter(t, disk)
+	appendAndCommit(t, w, opened(1))
+	must(t, w.Rotate())
+	appendAndCommit(t, w, sealed(1), opened(2))
+	must(t, w.Close())
+	b := disk.Live(chunkPath(testDir, 2))
+	clear(b[:chunkHeaderBytes])
+	replaceFile(t, disk, ChunkName(2), b)
+	faulty := vfs.NewFaulty(disk)
+	// Replay reads it too, first.
+	faulty.Add(vfs.Rule{Op: vfs.OpRead, PathPattern: ChunkName(1), After: 1, Err: syscall.EIO})
+	if w, err := Open(faulty, testDir, testOptions()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("opened: %v", err)
+		must(t, w.Close())
+	}
+	must(t, openWriter(t, disk).Close())
+	report, err := Check(disk, testDir)
+	must(t, err)
+	must(t, report.Err())
+}
+
 func TestRecoveredRecordsAreWrittenAgainBeforeTheyAreBelieved(t *testing.T) {
 	disk := vfs.NewMem(7)
 	w := openWriter(t, disk)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 )
@@ -135,7 +136,9 @@ func (w *Writer) endChunk(s *scannedChunk) error {
 		return err
 	}
 	if s.headerErr != nil {
-		chunk.header = w.rebuiltHeader(s)
+		if chunk.header, err = w.rebuiltHeader(s); err != nil {
+			return firstError(err, chunk.file.Close())
+		}
 	}
 	w.end(chunk) // and closed with it
 	return w.rewrite(chunk, s)
@@ -158,8 +161,9 @@ func (w *Writer) rewrite(chunk *chunkFile, s *scannedChunk) error {
 }
 
 // rebuiltHeader replaces a header that does not verify. The name gives the index,
-// the records give the rest.
-func (w *Writer) rebuiltHeader(s *scannedChunk) ChunkHeader {
+// the records and the chunk before give the rest. One that is there and cannot be read
+// now is an error: the chain would end here for good.
+func (w *Writer) rebuiltHeader(s *scannedChunk) (ChunkHeader, error) {
 	h := ChunkHeader{LogID: w.options.LogID, ChunkIndex: s.index, BaseRecord: s.first, Epoch: w.epoch(), AllocatedBytes: uint64(len(s.image))}
 	whole := scanTask{image: s.image, start: chunkHeaderBytes}
 	for _, item := range whole.run().items { // replay may have begun later in the chunk
@@ -168,12 +172,14 @@ func (w *Writer) rebuiltHeader(s *scannedChunk) ChunkHeader {
 			break
 		}
 	}
-	if before, err := readChunk(w.fsys, chunkPath(w.dir, s.index-1)); err == nil {
-		if header, err := DecodeChunkHeader(before); err == nil && header.Sealed() {
-			h.PreviousCRC64 = header.RecordsCRC64
-		}
+	before, err := readChunk(w.fsys, chunkPath(w.dir, s.index-1))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return h, err
 	}
-	return h
+	if header, err := DecodeChunkHeader(before); err == nil && header.Sealed() {
+		h.PreviousCRC64 = header.RecordsCRC64
+	}
+	return h, nil
 }
 
 // quarantineEnd saves the bytes that sealing will hide: the torn tail, and a
