@@ -13,6 +13,9 @@ import (
 // errLastCopy says that a copy stays because no other one is known to be good.
 var errLastCopy = errors.New("engine: it is the last good copy")
 
+// errNotCold says that a warm copy stays because the cold one is in doubt.
+var errNotCold = errors.New("engine: no cold copy is known to be good")
+
 // errPinned says that a copy is in use and stays.
 var errPinned = errors.New("engine: the segment is in use")
 
@@ -56,10 +59,11 @@ func (l *Log) checkOther(ctx context.Context, s *segmentFile) error {
 // evictWarm drops the warm file of a segment that is verified to be cold.
 func (l *Log) evictWarm(ctx context.Context, id uint64) error {
 	s, entry := l.segmentByID(id), l.journal.state().Segment(id)
-	if trusted(s, entry).Has(manifest.TierCold) {
-		if err := l.checkCold(ctx, s); err != nil {
-			return fmt.Errorf("evict segment %d from warm: %w", id, err)
-		}
+	if !trusted(s, entry).Has(manifest.TierCold) {
+		return fmt.Errorf("evict segment %d from warm: %w", id, errNotCold) // it fell into doubt after it was planned
+	}
+	if err := l.checkCold(ctx, s); err != nil {
+		return fmt.Errorf("evict segment %d from warm: %w", id, err)
 	}
 	bytes := int64(entry.Warm.ObjectBytes)
 	if err := l.evict(id, manifest.TierWarm, bytes); err != nil {

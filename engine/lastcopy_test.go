@@ -213,3 +213,18 @@ func TestTheLastOfTwoBadCopiesIsNotMarked(t *testing.T) {
 		t.Errorf("quarantined are %v", entry.Quarantined)
 	}
 }
+
+// A warm file goes because of the cold copy, not because there is a hot one: that
+// is the next to go.
+func TestAWarmCopyStaysWhenTheColdOneFallsIntoDoubt(t *testing.T) {
+	r := newDamagedRoot(t, tierSet(manifest.TierHot, manifest.TierWarm, manifest.TierCold))
+	if !r.log.noteBadCopy(r.log.segmentByID(1), manifest.TierCold, ErrDamaged) {
+		t.Fatal("it is not taken for bad")
+	}
+	if err := r.log.evictWarm(t.Context(), 1); !errors.Is(err, errNotCold) {
+		t.Errorf("evicted: %v", err)
+	}
+	if entry := r.entry(1); !entry.Resident.Has(manifest.TierWarm) {
+		t.Errorf("resident are %v", entry.Resident)
+	}
+}
