@@ -71,9 +71,10 @@ func (l *Log) rebuildDedup() error {
 	return err
 }
 
-// isAway reports whether an error says that the bucket did not answer in time.
+// isAway reports whether an error says that the bucket did not answer in time, or
+// that the log was opened without it.
 func isAway(err error) bool {
-	return isOutage(err) || errors.Is(err, errNotAtHand) || errors.Is(err, context.DeadlineExceeded)
+	return isOutage(err) || errors.Is(err, errNotAtHand) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnsupported)
 }
 
 // readWindow reads the ids of a range of records. While the bucket is known to be

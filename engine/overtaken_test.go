@@ -57,3 +57,23 @@ func TestACompressionThatACrashCutOffCounts(t *testing.T) {
 	}
 	wantTiered(t, readAll(t, crashed.log, ReadOptions{}), 1, 1, 30)
 }
+
+// Where the manifest lost the records of an eviction and of the copy that it was for,
+// all copies that it knows are gone. Without the bucket the log opens nevertheless.
+func TestALogWhoseCopiesAreAllUnknownOpensWithoutItsBucket(t *testing.T) {
+	r := newTieredRoot(t).stepped()
+	r.open(t)
+	r.fill(t, 1, 30)
+	r.mustDo(t, 1, planner.Compress)
+	r = r.killed(t)
+	r.mustDo(t, 1, planner.Upload, planner.EvictHot, planner.EvictWarm)
+	r.close(t)
+	chunks := chunkPaths(t, r.manifestDir())
+	must(t, os.Remove(chunks[len(chunks)-1]))
+	moveDir(t, r.bucketDir(), r.bucketDir()+".away")
+	r.open(t)
+	r.close(t)
+	moveDir(t, r.bucketDir()+".away", r.bucketDir())
+	r.open(t)
+	wantTiered(t, readAll(t, r.log, ReadOptions{}), 1, 1, 30)
+}

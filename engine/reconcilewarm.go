@@ -16,7 +16,7 @@ import (
 // files that are there, and takes what is not as lost.
 func (r *recovery) reconcileCopies() error {
 	warm, state := r.warm, r.log.journal.state()
-	gone := goneCopies{evicted: r.incomplete != "" || r.report.Manifest.Cut != nil}
+	gone := goneCopies{dropped: make(map[uint64]manifest.TierSet), evicted: r.incomplete != "" || r.report.Manifest.Cut != nil}
 	for _, found := range r.found {
 		entry := state.Segment(found.name.id)
 		if entry == nil || !entry.Sealed {
@@ -48,6 +48,8 @@ type goneCopies struct {
 	// evicted says that the manifest lost records, or its end, which damage may have
 	// made look like a torn write: of a copy that was evicted it may lack just that.
 	evicted bool
+	// dropped are the copies that records say the eviction of, by segment.
+	dropped map[uint64]manifest.TierSet
 	records []manifest.Record
 	events  []Event
 }
@@ -62,10 +64,11 @@ func (g *goneCopies) add(s *segmentFile, entry *manifest.Segment, t manifest.Tie
 	}
 	s.doubt.note(t, event.Err)
 	switch {
-	case trusted(s, entry) == 0:
+	case trusted(s, entry)&^g.dropped[entry.ID] == 0:
 		event.Kind = EventSegmentSuspected
 	case g.evicted:
 		g.records = append(g.records, manifest.Record{SegmentID: entry.ID, Payload: &manifest.LocalEvicted{Tier: t}})
+		g.dropped[entry.ID] |= manifest.TierSet(0).With(t)
 		s.doubt.trust(t)
 		event = Event{Kind: EventSegmentEvicted, Segment: entry.ID, Tier: t.String()}
 	default:
