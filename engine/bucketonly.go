@@ -75,6 +75,9 @@ func (l *Log) refreshFromBucket(ctx context.Context) error {
 	if err := l.readFooters(ctx, fresh); err != nil {
 		return err
 	}
+	if err := l.salvageListed(ctx, fresh); err != nil {
+		return err
+	}
 	for i := range fresh {
 		if fresh[i].object == nil {
 			continue // reported when somebody reads there
@@ -155,15 +158,39 @@ func (l *Log) readFooters(ctx context.Context, objects []listedObject) error {
 	return nil
 }
 
+// salvageListed opens those that are damaged for what can be read of them.
+func (l *Log) salvageListed(ctx context.Context, objects []listedObject) error {
+	for i := range objects {
+		listed := &objects[i]
+		if !tier.Salvageable(listed.err) {
+			continue
+		}
+		object, err := tier.SalvageObject(ctx, &coldSource{folder: l.folder, key: listed.String()}, listed.bytes, listed.footer(l.id))
+		if err != nil && !isBadCopy(err) {
+			return fmt.Errorf("open %s: %w", listed.SegmentKey, err)
+		}
+		listed.object = object
+	}
+	return nil
+}
+
+// footer is what an object's key says of its segment.
+func (o *listedObject) footer(logID uint64) segment.Footer {
+	return segment.Footer{LogID: logID, ID: o.ID, BaseSeq: o.First, FirstSeq: o.First, LastSeq: o.Last, Flags: segment.FooterSealed}
+}
+
 // applyObject is the state with a segment more that only the bucket holds.
 func applyObject(state *manifest.State, listed *listedObject) (*manifest.State, error) {
-	footer, key := listed.object.Footer(), listed.String()
+	footer, key, tailBytes := listed.object.Footer(), listed.String(), uint32(listed.object.TailBytes())
+	if listed.object.Salvaged() {
+		tailBytes = 0 // it has none that could be read at once
+	}
 	opened := openedRecord(segment.Header{ID: footer.ID, BaseSeq: footer.BaseSeq, Epoch: footer.Epoch, Salt: footer.Salt})
 	for _, record := range []manifest.Record{
 		opened, sealedRecord(&footer),
 		{SegmentID: footer.ID, Payload: &manifest.UploadStarted{Key: key, Generation: listed.Generation}},
 		{SegmentID: footer.ID, Payload: &manifest.UploadDone{
-			Key: key, ObjectBytes: uint64(listed.bytes), TailBytes: uint32(listed.object.TailBytes()),
+			Key: key, ObjectBytes: uint64(listed.bytes), TailBytes: tailBytes,
 		}},
 		{SegmentID: footer.ID, Payload: &manifest.LocalEvicted{Tier: manifest.TierHot}},
 	} {

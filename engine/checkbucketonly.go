@@ -182,7 +182,7 @@ func (s *segmentCheck) checkListed(listed *listedObject, decides bool) (sound bo
 	if decides {
 		s.records, s.dataBytes = 0, 0 // a newer generation, if any, is damaged
 	}
-	if s.log.opts.Deep {
+	if s.log.opts.Deep || object.Salvaged() {
 		s.counted = !decides
 		err = c.readFrames(object)
 	} else if decides {

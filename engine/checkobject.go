@@ -13,9 +13,6 @@ import (
 	"github.com/aof-nats/aof-nats/manifest"
 )
 
-// checkSpanBytes is about how much of an object is read at once.
-const checkSpanBytes = 4 << 20
-
 // checkWarm verifies a warm file: its frames, and the checksum of the whole.
 func (s *segmentCheck) checkWarm(path string) error {
 	entry := s.entry
@@ -45,8 +42,7 @@ func (s *segmentCheck) checkWarm(path string) error {
 		return nil
 	}
 	if size != c.objectBytes {
-		c.brokenWhole(fmt.Sprintf("the file has %d bytes, the manifest says %d", size, c.objectBytes))
-		return nil
+		return c.readTorn(fmt.Sprintf("the file has %d bytes, the manifest says %d", size, c.objectBytes))
 	}
 	before := len(s.damage)
 	if err := c.read(); err != nil {
@@ -87,7 +83,9 @@ func (s *segmentCheck) lookCold() error {
 	case found.Bytes != c.objectBytes:
 		s.sawCopy(manifest.TierCold, found.Bytes)
 		s.usable = s.usable.With(manifest.TierCold)
-		c.brokenWhole(fmt.Sprintf("the object has %d bytes, the manifest says %d", found.Bytes, c.objectBytes))
+		if err := c.readTorn(fmt.Sprintf("the object has %d bytes, the manifest says %d", found.Bytes, c.objectBytes)); err != nil {
+			return s.loseCold(err)
+		}
 		return nil
 	}
 	s.sawCopy(manifest.TierCold, found.Bytes)
@@ -145,6 +143,35 @@ func (c *objectCheck) brokenWhole(reason string) {
 	c.broken(0, c.objectBytes, c.entry.FirstSeq, c.entry.LastSeq, reason)
 }
 
+// readTorn verifies what can be read of an object of the wrong length.
+func (c *objectCheck) readTorn(reason string) error {
+	object, err := c.salvage(Finding{
+		Kind: FoundDamaged, Path: c.path, Bytes: c.objectBytes, FirstSeq: c.entry.FirstSeq, LastSeq: c.entry.LastSeq, Reason: reason,
+	})
+	if object == nil || err != nil {
+		return err
+	}
+	return c.readFrames(object)
+}
+
+// salvage opens an object whose tail is damaged, and reports that: as the loss of
+// all its records if none can be read. The error is not about its bytes.
+func (c *objectCheck) salvage(f Finding) (*tier.Object, error) {
+	known := segment.Footer{LogID: c.log.id, ID: c.id, BaseSeq: c.base, FirstSeq: c.base, LastSeq: c.last, Flags: segment.FooterSealed}
+	if c.entry != nil {
+		known = *entryFooter(c.log.id, c.entry)
+	}
+	object, err := tier.SalvageObject(c.log.ctx, c.source, c.objectBytes, known)
+	if err != nil && !isBadCopy(err) {
+		return nil, err
+	}
+	if object != nil {
+		f.FirstSeq, f.LastSeq = 0, 0 // its frames say what is lost
+	}
+	c.add(c.tier, f)
+	return object, nil
+}
+
 // read opens the object and verifies every frame. The error is not about its
 // bytes.
 func (c *objectCheck) read() error {
@@ -160,7 +187,8 @@ func (c *objectCheck) read() error {
 	return c.readFrames(object)
 }
 
-// open opens the object; it returns nil if that is damaged, and reports it.
+// open opens the object; damage is reported, and the object nil if nothing of it
+// can be read.
 func (c *objectCheck) open(want tier.Identity) (*tier.Object, error) {
 	object, err := tier.OpenObject(c.log.ctx, c.source, c.objectBytes, c.tailBytes, want)
 	switch {
@@ -185,135 +213,12 @@ func (c *objectCheck) open(want tier.Identity) (*tier.Object, error) {
 	if errors.As(err, &corrupt) {
 		f.Offset, f.Bytes = corrupt.Offset, max(c.objectBytes-corrupt.Offset, 0)
 	}
+	if tier.Salvageable(err) {
+		return c.salvage(f)
+	}
 	c.add(c.tier, f)
 	return nil, nil
 }
 
-// readFrames verifies all frames, also those behind one that does not.
-func (c *objectCheck) readFrames(object *tier.Object) error {
-	w := &frameWalk{objectCheck: c, object: object, footer: object.Footer(), counting: !c.counted}
-	w.want = w.footer.BaseSeq
-	var frames []tier.Frame
-	for first := 0; first < object.Frames(); {
-		read, err := object.ReadFrames(c.log.ctx, first, spanOf(object, first), frames)
-		for _, frame := range read {
-			w.frame(frame)
-		}
-		first += len(read)
-		if len(read) > 0 {
-			frames = read
-		}
-		if err == nil {
-			continue
-		}
-		if isGone(err) && c.entry != nil { // evicted meanwhile, or lost
-			c.missing(c.tier, c.path)
-			return nil
-		}
-		if !errors.Is(err, tier.ErrCorrupt) {
-			return err
-		}
-		w.badFrame(first, err)
-		first++
-	}
-	w.finish()
-	return nil
-}
-
 // isGone reports whether an error means that a copy is not there.
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || isColdMissing(err) }
-
-// spanOf is how many frames from first on are read at once.
-func spanOf(object *tier.Object, first int) int {
-	count, bytes := 0, int64(0)
-	for i := first; i < object.Frames(); i++ {
-		_, length, _ := object.FrameRange(i)
-		if bytes += length; count > 0 && bytes > checkSpanBytes {
-			break
-		}
-		count++
-	}
-	return count
-}
-
-// frameWalk goes through the records of an object.
-type frameWalk struct {
-	*objectCheck
-	object   *tier.Object
-	footer   segment.Footer
-	want     uint64 // the sequence that comes next
-	crc      uint64
-	holes    bool // a frame is missing
-	counting bool // no other copy counted the records
-}
-
-func (w *frameWalk) frame(frame tier.Frame) {
-	w.crc = segment.UpdateCRC64(w.crc, frame.Bytes)
-	at := 0
-	if frame.Start == 0 {
-		at = min(segment.HeaderBytes, len(frame.Bytes))
-		if _, err := segment.DecodeHeader(frame.Bytes[:at]); err != nil {
-			w.broken(0, 0, 0, 0, "the segment header in it does not verify: "+err.Error())
-		}
-	}
-	var record segment.Record
-	for at < len(frame.Bytes) {
-		n, _ := segment.DecodeRecord(frame.Bytes[at:], w.footer.Salt, &record)
-		if n == 0 {
-			at = w.sealedIn(frame, at)
-			continue
-		}
-		at += n
-		if record.Flags&segment.FlagControl != 0 {
-			continue
-		}
-		if record.Seq != w.want {
-			w.contradicts(w.tier, w.path, fmt.Sprintf("sequence %d stands where %d is expected", record.Seq, w.want))
-		}
-		w.want = record.Seq + 1
-		if w.counting {
-			w.records++
-			w.dataBytes += int64(len(record.Subject) + len(record.Headers) + len(record.Payload))
-		}
-	}
-}
-
-// sealedIn reports damage that was there when the segment was sealed, and returns
-// where it ends in the frame.
-func (w *frameWalk) sealedIn(frame tier.Frame, at int) int {
-	shift, image := frame.Start-segment.HeaderBytes, frame.Bytes
-	if frame.Start > 0 { // offsets of a scan begin with a segment's header
-		image = append(make([]byte, segment.HeaderBytes, segment.HeaderBytes+len(frame.Bytes)), frame.Bytes...)
-	} else {
-		shift = 0
-	}
-	_, last := w.object.FrameSeqs(frame.Number)
-	known := segment.Known{RecordsEnd: int64(len(image)), LastSeq: last, Complete: true}
-	offset := frame.Start + int64(at) - shift
-	extent := segment.DamageAt(image, offset, w.footer.Header(0), w.want, known)
-	f := Finding{
-		Kind: FoundDamaged, Path: w.path, FirstSeq: extent.FirstSeq, LastSeq: extent.LastSeq,
-		Reason: fmt.Sprintf("records at offset %d of the segment did not verify when it was sealed", extent.Offset+shift),
-	}
-	if f.costsRecords() {
-		f.Cost = CostLost
-	}
-	w.add(w.tier, f)
-	w.want = max(w.want, extent.LastSeq+1)
-	return max(at+8, int(extent.End+shift-frame.Start))
-}
-
-func (w *frameWalk) badFrame(number int, err error) {
-	w.holes = true
-	offset, length, _ := w.object.FrameRange(number)
-	first, last := w.object.FrameSeqs(number)
-	w.broken(offset, length, first, last, fmt.Sprintf("frame %d does not verify: %v", number, err))
-	w.want = last + 1
-}
-
-func (w *frameWalk) finish() {
-	w.counted = true
-	if !w.holes && w.crc != w.footer.SegmentCRC64 {
-		w.broken(0, w.objectBytes, w.footer.FirstSeq, w.footer.LastSeq, "the CRC-64 of header and records is not the footer's")
-	}
-}

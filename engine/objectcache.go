@@ -26,6 +26,13 @@ type objectKey struct {
 	segment    uint64
 	tier       manifest.Tier
 	generation uint32 // of a cold object
+	salvaged   bool
+}
+
+// ofSalvaged names what is salvaged of an object that does not open, or not whole.
+func (k objectKey) ofSalvaged() objectKey {
+	k.salvaged = true
+	return k
 }
 
 type cachedObject struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
+	"github.com/aof-nats/aof-nats/engine/internal/tier"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 	"github.com/aof-nats/aof-nats/manifest"
 )
@@ -17,6 +18,9 @@ import (
 // sequence.
 type copiesFailed struct {
 	tiers manifest.TierSet
+	// torn are those of which the tail is damaged: what they hold is looked for when
+	// no copy is left.
+	torn manifest.TierSet
 	// damage is the shortest of what was found: behind it one of them goes on.
 	damage *DamageError
 	// other is a failure that says nothing about the copy.
@@ -25,7 +29,7 @@ type copiesFailed struct {
 
 func (f *copiesFailed) note(t manifest.Tier, damage *DamageError) {
 	f.tiers = f.tiers.With(t)
-	if damage != nil && (f.damage == nil || damage.LastSeq < f.damage.LastSeq) {
+	if damage != nil && (f.damage == nil || damage.LastSeq < f.damage.LastSeq || damage.LastSeq == f.damage.LastSeq && damage.FirstSeq > f.damage.FirstSeq) {
 		f.damage = damage
 	}
 }
@@ -49,7 +53,7 @@ func (r *Reader) pin(ctx context.Context, s *segmentFile, seek func(*segment.Ind
 			if err == nil {
 				return nil
 			}
-			if err := r.copyFailed(ctx, s, t, err); err != nil {
+			if err := r.objectFailed(ctx, s, t, err); err != nil {
 				return err
 			}
 		}
@@ -57,7 +61,40 @@ func (r *Reader) pin(ctx context.Context, s *segmentFile, seek func(*segment.Ind
 			break
 		}
 	}
+	for _, t := range r.log.copies(s) {
+		if !r.failed.torn.Has(t) {
+			continue
+		}
+		r.failed.torn = r.failed.torn.Without(t)
+		object, err := r.log.salvageObjectIn(ctx, s, t)
+		if err == nil {
+			r.takeObject(s, t, object, seek)
+			return nil
+		}
+		if err := r.copyFailed(ctx, s, t, err); err != nil {
+			return err
+		}
+	}
 	return r.lose(s)
+}
+
+// takeObject makes an object of s the reader's source.
+func (r *Reader) takeObject(s *segmentFile, t manifest.Tier, object *tier.Object, seek func(*segment.Index) int64) {
+	r.seg, r.object, r.tier, r.bytes, r.start, r.copied = s, object, t, nil, 0, false
+	r.look()
+	r.offset = max(seek(object.Index()), segment.HeaderBytes)
+}
+
+// objectFailed is copyFailed for a copy that was not salvaged yet.
+func (r *Reader) objectFailed(ctx context.Context, s *segmentFile, t manifest.Tier, err error) error {
+	salvaged := r.object != nil && r.object.Salvaged()
+	if err := r.copyFailed(ctx, s, t, err); err != nil {
+		return err
+	}
+	if tier.Salvageable(err) && !salvaged {
+		r.failed.torn = r.failed.torn.With(t)
+	}
+	return nil
 }
 
 // copyFailed notes why a copy is not read. It returns the error that ends the
@@ -110,9 +147,7 @@ func (r *Reader) openCopy(ctx context.Context, s *segmentFile, t manifest.Tier, 
 		if err != nil {
 			return err
 		}
-		r.seg, r.object, r.tier, r.bytes, r.start, r.copied = s, object, t, nil, 0, false
-		r.look()
-		r.offset = max(seek(object.Index()), segment.HeaderBytes)
+		r.takeObject(s, t, object, seek)
 		return nil
 	}
 	bytes, err := s.pin()

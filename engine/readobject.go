@@ -21,11 +21,13 @@ func (r *Reader) loadFrame(ctx context.Context) (moved bool, err error) {
 	frame, err := r.object.ReadFrame(ctx, number)
 	if err == nil {
 		r.bytes, r.start = frame.Bytes, frame.Start
-		r.seg.doubt.settle(r.tier, number)
+		if !r.object.Salvaged() {
+			r.seg.doubt.settle(r.tier, number)
+		}
 		return false, nil
 	}
 	s, offset := r.seg, r.offset
-	if err := r.copyFailed(ctx, s, r.tier, err); err != nil {
+	if err := r.objectFailed(ctx, s, r.tier, err); err != nil {
 		return true, err
 	}
 	return true, r.another(ctx, s, offset)

@@ -62,7 +62,28 @@ func (l *Log) openObjectIn(ctx context.Context, s *segmentFile, t manifest.Tier)
 		return nil, err
 	}
 	l.engine.objects.put(key, object)
+	l.engine.objects.drop(key.ofSalvaged())
 	s.doubt.settle(t, placeWhole)
+	return object, nil
+}
+
+// salvageObjectIn opens the object in one tier of which the tail is damaged, or
+// returns it from the cache. What is read of it does not make the copy a good one.
+func (l *Log) salvageObjectIn(ctx context.Context, s *segmentFile, t manifest.Tier) (*tier.Object, error) {
+	entry := l.entryOf(s)
+	if entry == nil {
+		return nil, errNotHot
+	}
+	key := l.objectKey(entry, t).ofSalvaged()
+	if object := l.engine.objects.get(key); object != nil {
+		return object, nil
+	}
+	source, objectBytes, _ := l.objectSource(entry, t)
+	object, err := tier.SalvageObject(ctx, source, objectBytes, *entryFooter(l.id, entry))
+	if err != nil {
+		return nil, err
+	}
+	l.engine.objects.put(key, object)
 	return object, nil
 }
 
@@ -173,6 +194,7 @@ func (l *Log) copyPath(s *segmentFile, t manifest.Tier) string {
 // that is farther than far.
 func (l *Log) indexOf(ctx context.Context, s *segmentFile, far *reach) (*segment.Index, error) {
 	var failure error
+	var torn manifest.TierSet
 	farther := false
 	for range copyRounds {
 		entry := l.entryOf(s)
@@ -189,9 +211,25 @@ func (l *Log) indexOf(ctx context.Context, s *segmentFile, far *reach) (*segment
 			if l.noteBadCopy(s, t, err) {
 				failure = l.badCopy(s, t, err)
 			}
+			if tier.Salvageable(err) {
+				torn = torn.With(t)
+			}
 		}
 		if l.entryOf(s) == entry {
 			break
+		}
+	}
+	for _, t := range l.copies(s) {
+		entry := l.entryOf(s)
+		if !torn.Has(t) || entry == nil {
+			continue
+		}
+		if _, objectBytes, _ := l.objectSource(entry, t); far.spend(objectBytes) != nil { // it may be read whole
+			farther = true
+			continue
+		}
+		if object, err := l.salvageObjectIn(ctx, s, t); err == nil {
+			return object.Index(), nil
 		}
 	}
 	switch {

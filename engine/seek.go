@@ -139,10 +139,14 @@ func (r *Reader) peek(ctx context.Context) (*segment.Record, error) {
 	if r.offset < segment.HeaderBytes || r.offset >= r.end {
 		return nil, nil
 	}
-	if r.object != nil {
-		if moved, err := r.loadFrame(ctx); moved || err != nil {
+	for moved := true; moved && r.object != nil; {
+		var err error
+		if moved, err = r.loadFrame(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if r.seg == nil {
+		return nil, nil
 	}
 	var record segment.Record
 	at, end := r.offset-r.start, min(r.end-r.start, int64(len(r.bytes)))

@@ -79,6 +79,11 @@ func DecodeIndex(b []byte) (*Index, error) {
 	return x, nil
 }
 
+// FramesIndex is what is known of a segment whose index is lost: frames, which the
+// caller must not change afterwards, and no subjects. Each must be Damaged, so that
+// whoever looks for subjects reads it.
+func FramesIndex(frames []Frame) *Index { return &Index{frames: frames} }
+
 func (x *Index) decode() error {
 	if len(x.block) < indexHeadBytes {
 		return ErrShort

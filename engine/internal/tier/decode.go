@@ -50,7 +50,7 @@ func decodeFrame(compressed, dst []byte, length int64, checksum uint32) ([]byte,
 	if !header.HasFCS && length >= unsizedBytes || header.HasFCS && header.FrameContentSize != uint64(length) {
 		return nil, errFrameHeader
 	}
-	if binary.LittleEndian.Uint32(compressed[len(compressed)-frameChecksumBytes:]) != checksum {
+	if ownChecksum(compressed) != checksum {
 		return nil, errFrameChecksum
 	}
 	if int64(cap(dst)) < length+decodeSlackBytes {
@@ -68,4 +68,12 @@ func decodeFrame(compressed, dst []byte, length int64, checksum uint32) ([]byte,
 		return nil, errFrameLength
 	}
 	return content, nil
+}
+
+// ownChecksum is the checksum at the end of a frame.
+func ownChecksum(compressed []byte) uint32 {
+	if len(compressed) < frameChecksumBytes {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(compressed[len(compressed)-frameChecksumBytes:])
 }

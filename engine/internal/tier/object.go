@@ -17,6 +17,7 @@ type Object struct {
 	frames      frames
 	entries     []tableEntry // of the record frames
 	tail        []byte       // index block and footer
+	salvaged    bool         // found by SalvageObject: checksums of entries are not compared
 }
 
 // Footer returns the segment's footer.
@@ -25,6 +26,10 @@ func (o *Object) Footer() segment.Footer { return o.footer }
 // Index returns the segment's index. Its offsets count in the segment;
 // FrameAt gives the frame.
 func (o *Object) Index() *segment.Index { return o.index }
+
+// Salvaged reports whether SalvageObject opened it: the object is damaged, whatever
+// its frames give.
+func (o *Object) Salvaged() bool { return o.salvaged }
 
 // Bytes returns the length of the object.
 func (o *Object) Bytes() int64 { return o.objectBytes }

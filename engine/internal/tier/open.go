@@ -33,6 +33,9 @@ func OpenObject(ctx context.Context, src RangeReader, objectBytes, tailBytes int
 	if err != nil {
 		return nil, fmt.Errorf("open object: %w", err)
 	}
+	if err := object.checkTable(); err != nil {
+		return nil, fmt.Errorf("open object: %w", corruptTable(object.objectBytes-seekTableBytes(int64(len(table))), "%w", err))
+	}
 	return object, nil
 }
 
@@ -112,6 +115,7 @@ type tableEntry struct {
 	compressed uint32
 	content    uint32
 	checksum   uint32
+	lost       bool // stands for frames that were not found
 }
 
 // parseSeekTable decodes the table, which begins at an offset of the object,
@@ -148,8 +152,7 @@ func parseSeekTable(b []byte, at int64) ([]tableEntry, error) {
 	return entries, nil
 }
 
-// readIndexFrame decodes footer and index, and checks that they, want and the
-// seek table agree.
+// readIndexFrame decodes footer and index, and checks that they and want agree.
 func (o *opener) readIndexFrame(ctx context.Context, entries []tableEntry, want Identity) (*Object, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -178,9 +181,6 @@ func (o *opener) readIndexFrame(ctx context.Context, entries []tableEntry, want 
 	}
 	if object.frames, err = newFrames(object.index, &object.footer); err != nil {
 		return nil, corrupt("index", err)
-	}
-	if err := object.checkTable(); err != nil {
-		return nil, corruptTable(last.offset+int64(last.compressed), "%w", err)
 	}
 	return object, nil
 }

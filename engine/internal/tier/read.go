@@ -20,10 +20,9 @@ type Frame struct {
 // fails with a CorruptError that names the frame and its sequences, or with the
 // error of the source. It panics if there is no such frame.
 func (o *Object) ReadFrame(ctx context.Context, i int) (Frame, error) {
-	e := &o.entries[i]
-	b, err := readRange(ctx, o.src, e.offset, int64(e.compressed))
+	b, err := o.readSpan(ctx, i, 1)
 	if err != nil {
-		return Frame{}, fmt.Errorf("read frame %d: %w", i, err)
+		return Frame{}, err
 	}
 	return o.DecodeFrame(i, b, nil)
 }
@@ -63,7 +62,11 @@ func (o *Object) DecodeFrame(i int, compressed, dst []byte) (Frame, error) {
 	if len(compressed) != int(e.compressed) {
 		return Frame{}, o.frames.corrupt(i, e.offset, fmt.Errorf("%d bytes of %d", len(compressed), e.compressed))
 	}
-	content, err := decodeFrame(compressed, dst, int64(e.content), e.checksum)
+	checksum := e.checksum
+	if o.salvaged {
+		checksum = ownChecksum(compressed)
+	}
+	content, err := decodeFrame(compressed, dst, int64(e.content), checksum)
 	if err != nil {
 		return Frame{}, o.frames.corrupt(i, e.offset, err)
 	}
@@ -74,6 +77,9 @@ func (o *Object) DecodeFrame(i int, compressed, dst []byte) (Frame, error) {
 // readSpan reads the bytes of count frames from first on.
 func (o *Object) readSpan(ctx context.Context, first, count int) ([]byte, error) {
 	from, last := &o.entries[first], &o.entries[first+count-1]
+	if from.lost {
+		return nil, o.frames.corrupt(first, from.offset, errNoFrame)
+	}
 	b, err := readRange(ctx, o.src, from.offset, last.offset+int64(last.compressed)-from.offset)
 	if err != nil {
 		return nil, fmt.Errorf("read frames %d to %d: %w", first, first+count-1, err)
