@@ -70,23 +70,34 @@ func (l *Log) claimEpoch(ctx context.Context) (uint64, error) {
 
 // takeEpoch returns this owner's epoch and takes it if nothing was appended yet.
 func (l *Log) takeEpoch() (uint64, error) {
+	epoch, retired, err := l.takeEpochNow()
+	if retired {
+		l.keeper.poke() // nothing is written that would have it sealed
+	}
+	return epoch, err
+}
+
+// takeEpochNow takes the epoch with a mark, or, where that does not fit, by ending
+// the segment, and reports that.
+func (l *Log) takeEpochNow() (epoch uint64, retired bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usableLocked(); err != nil {
-		return 0, err // a mark would not be written any more
+		return 0, false, err // a mark would not be written any more
 	}
 	if l.mu.epochTaken {
-		return l.mu.epoch, nil
+		return l.mu.epoch, false, nil
 	}
-	if s := l.mu.tail; s != nil && s.tail.fits(segment.EpochMarkBytes) {
+	s := l.mu.tail
+	if s != nil && s.tail.fits(segment.EpochMarkBytes) {
 		l.takeEpochLocked(s)
 		l.signalLocked()
-		return l.mu.epoch, nil
+		return l.mu.epoch, false, nil
 	}
 	l.retireTailLocked()
 	l.mu.epoch++
 	l.mu.epochTaken = true
-	return l.mu.epoch, nil
+	return l.mu.epoch, s != nil, nil
 }
 
 // putIdentity stores what log this folder is of, for who has nothing else.

@@ -3,6 +3,7 @@ package engine
 import (
 	"testing"
 
+	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
 )
 
@@ -30,4 +31,29 @@ func TestASegmentIsNotSealedBeforeItsRecordsAreDurable(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// An owner whose mark does not fit into the segment that it goes on with ends it: it
+// is sealed then, and not only when somebody appends.
+func TestASegmentThatHasNoRoomForItsNewOwnerIsSealedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	e := openOnDisk(t, dir, Options{})
+	l := openLogTest(t, e, LogOptions{})
+	appendMany(t, l, 1, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = openOnDisk(t, dir, Options{})
+	l = openLogTest(t, e, LogOptions{})
+	if !l.hasTail() {
+		t.Fatal("it is not continued")
+	}
+	l.mu.Lock()
+	tail := l.mu.tail
+	tail.tail.capacity = tail.tail.end + segment.ReserveBytes(tail.tail.end) // as if it were full
+	l.mu.Unlock()
+	if _, err := l.takeEpoch(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is sealed", tail.ended)
 }
