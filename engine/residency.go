@@ -139,9 +139,14 @@ func (l *Log) noteBadCopy(s *segmentFile, t manifest.Tier, err error) bool {
 	if !s.doubt.note(t, err) {
 		return true
 	}
+	l.tellBadCopy(s, t, err)
+	return true
+}
+
+// tellBadCopy says that a copy fell into doubt, and has it looked at.
+func (l *Log) tellBadCopy(s *segmentFile, t manifest.Tier, err error) {
 	l.engine.opts.Logger.Error("copy_damaged", "group", "aof2.tiered", "log", l.name, "segment", s.id(), "tier", t.String(), "error", err)
 	l.engine.coordinator.reportDamage(l, s, t, err)
-	return true
 }
 
 // isResident reports whether a segment still has a copy in a tier. What a

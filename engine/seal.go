@@ -7,6 +7,7 @@ import (
 
 	"github.com/aof-nats/aof-nats/engine/internal/segment"
 	"github.com/aof-nats/aof-nats/internal/vfs"
+	"github.com/aof-nats/aof-nats/manifest"
 )
 
 // sealing is what a seal needs to know about a segment whose records have
@@ -21,6 +22,9 @@ type sealing struct {
 	// contents is the file as recovery read and verified it; nil: the seal
 	// reads the records itself.
 	contents []byte
+	// damaged is what it finds then: nothing is wrong with what was written, so
+	// something changed the file.
+	damaged []*DamageError
 }
 
 // sealOldest seals a full segment and reports whether it did.
@@ -62,9 +66,12 @@ func (l *Log) seal(plan sealing) error {
 	if err := l.writeSealMark(&plan); err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
 	}
-	index, footer, err := l.buildFooter(plan)
+	index, footer, err := l.buildFooter(&plan)
 	if err != nil {
 		return fmt.Errorf("seal segment %d: %w", s.id(), err)
+	}
+	for _, damage := range plan.damaged {
+		s.doubt.note(manifest.TierHot, damage) // before anybody sees that it is sealed, and moves it
 	}
 	footer.ManifestOrdinal = l.journal.state().NextOrdinal() - 1
 	if err := l.writeFooter(s, index, footer); err != nil {
@@ -76,6 +83,9 @@ func (l *Log) seal(plan sealing) error {
 	l.emit(Event{
 		Kind: EventSegmentSealed, Segment: s.id(), FirstSeq: footer.FirstSeq, LastSeq: footer.LastSeq, Bytes: s.bytes.Load(),
 	})
+	for _, damage := range plan.damaged {
+		l.tellBadCopy(s, manifest.TierHot, damage)
+	}
 	return nil
 }
 
@@ -136,8 +146,9 @@ func (l *Log) writeInside(s *segmentFile, data []byte, offset int64) error {
 	return err
 }
 
-// buildFooter reads the records once more and describes them.
-func (l *Log) buildFooter(plan sealing) (index []byte, footer segment.Footer, err error) {
+// buildFooter reads the records once more and describes them. A file that something
+// made shorter while it was appended to has a hole of zeros: here it is found.
+func (l *Log) buildFooter(plan *sealing) (index []byte, footer segment.Footer, err error) {
 	s := plan.segment
 	if plan.contents != nil {
 		index, footer = s.describe(plan.contents, plan)
@@ -151,11 +162,28 @@ func (l *Log) buildFooter(plan sealing) (index []byte, footer segment.Footer, er
 	if err != nil {
 		return nil, footer, err
 	}
-	fault := vfs.Guard(func() { index, footer = s.describe(bytes, plan) })
+	fault := vfs.Guard(func() {
+		if index, footer = s.describe(bytes, plan); footer.Count < plan.lastSeq+1-s.baseSeq() {
+			l.findDamage(bytes, plan)
+			index, footer = s.describe(bytes, plan)
+		}
+	})
 	return index, footer, errors.Join(fault, s.unpin())
 }
 
-func (s *segmentFile) describe(bytes []byte, plan sealing) ([]byte, segment.Footer) {
+// findDamage looks for the records that do not verify any more.
+func (l *Log) findDamage(bytes []byte, plan *sealing) {
+	s := plan.segment
+	known := segment.Known{RecordsEnd: plan.recordsEnd, LastSeq: plan.lastSeq, Complete: true}
+	plan.extents = segment.Scan(bytes[:plan.recordsEnd], s.header, known).Extents
+	for _, extent := range plan.extents {
+		if extent.Damaged {
+			plan.damaged = append(plan.damaged, l.damage(s, extent))
+		}
+	}
+}
+
+func (s *segmentFile) describe(bytes []byte, plan *sealing) ([]byte, segment.Footer) {
 	records := bytes[:plan.recordsEnd]
 	index, sum := segment.BuildIndex(records, s.header, plan.extents)
 	return index, segment.Footer{

@@ -99,6 +99,42 @@ func TestActiveSegmentIsTruncatedUnderItsReaders(t *testing.T) {
 	wantSplit(t, read, damaged, 1, count+40, lost, count+1)
 }
 
+// Nothing looks at the length of a file at each sync: what is written behind a cut
+// leaves a hole. The seal reads it all once more, tells of it, and nothing that lacks
+// the records goes on to other tiers.
+func TestASealFindsThatItsSegmentWasTruncated(t *testing.T) {
+	var events eventLog
+	l := openLogTest(t, openOnDisk(t, t.TempDir(), Options{OnEvent: events.note}), LogOptions{SegmentBytesMin: 256 << 10, SegmentBytesMax: 256 << 10})
+	const count, cut = 1000, 20_480
+	appendMany(t, l, 1, count)
+	if err := os.Truncate(l.State().Segments[0].Path, cut); err != nil {
+		t.Fatal(err)
+	}
+	appendMany(t, l, count+1, 20)
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := l.segmentByID(1)
+	if trusted(s, l.entryOf(s)) != 0 || s.seal.Load().Count >= count {
+		t.Errorf("the file counts as good, with %d records", s.seal.Load().Count)
+	}
+	eventually(t, "it is told", func() bool {
+		for _, e := range events.of(EventSegmentSuspected) {
+			var damage *DamageError
+			if errors.As(e.Err, &damage) && damage.LastSeq == count && damage.FirstSeq > 1 {
+				return true
+			}
+		}
+		return false
+	})
+	read, damaged := readThrough(t, newReader(t, l, ReadOptions{}), count+20)
+	lost := uint64(1)
+	for !damaged[lost] && lost < count {
+		lost++
+	}
+	wantSplit(t, read, damaged, 1, count+20, lost, count+1)
+}
+
 func TestSealedSegmentIsTruncatedUnderItsReaders(t *testing.T) {
 	dir := t.TempDir()
 	e := openOnDisk(t, dir, Options{})
