@@ -279,3 +279,25 @@ func BenchmarkRoomForCompression(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPlan is what a poke of the coordinator costs under its lock, in a log of
+// 10,000 segments that are only hot.
+func BenchmarkPlan(b *testing.B) {
+	e, err := Open(b.TempDir(), Options{manual: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := e.OpenLog("bench", LogOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	whole := l.segments.Load()
+	withSegments(b, l, 10_000, 64<<20)
+	for b.Loop() {
+		e.coordinator.plan(e.opts.Now())
+	}
+	l.segments.Store(whole)
+	if err := e.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

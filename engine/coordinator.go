@@ -31,6 +31,9 @@ type coordinator struct {
 		probing  bool                              // it is asked again
 		counts   map[MoveKind]MoveCounts
 		doubtful []planner.Action // verifications that are due, as of the last plan
+		// shown is what the planner saw last: its memory is used again, as a plan
+		// goes over all segments.
+		shown []planner.Segment
 	}
 }
 

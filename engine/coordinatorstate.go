@@ -28,9 +28,11 @@ func (c *coordinator) plan(now time.Time) []planner.Action {
 	if c.mu.outage.attempts > 0 {
 		state.Free[planner.Upload] = max(0, 1-c.mu.running[planner.Upload]) // one finds out for all
 	}
-	c.mu.doubtful = c.mu.doubtful[:0]
+	c.mu.doubtful, c.mu.shown = c.mu.doubtful[:0], c.mu.shown[:0]
 	for _, log := range logs {
-		if segments := c.segmentsLocked(log); len(segments) > 0 {
+		before := len(c.mu.shown)
+		c.showSegmentsLocked(log)
+		if segments := c.mu.shown[before:]; len(segments) > 0 {
 			shown := planner.Log{ID: log.id, Segments: segments}
 			for kind, at := range c.mu.started[log.id] {
 				if int(kind) < len(shown.StartedNs) {
@@ -54,17 +56,23 @@ func (c *coordinator) verificationsLocked(now time.Time) []planner.Action {
 	return nil
 }
 
-// segmentsLocked shows the sealed segments of a log that have a local copy, and
-// notes those that have no good copy.
-func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
+// showSegmentsLocked adds the sealed segments of a log that have a local copy to
+// those shown, and notes those that have no good copy.
+func (c *coordinator) showSegmentsLocked(log *Log) {
 	if log.failed() || log.closed() {
-		return nil
+		return
 	}
 	state, stopped := log.journal.state(), log.uploadsStopped() != nil
-	var segments []planner.Segment
-	for _, s := range *log.segments.Load() {
-		entry := state.Segment(s.id())
-		if entry == nil || !entry.Sealed || s.seal.Load() == nil {
+	list := *log.segments.Load()
+	for entry := range state.Segments() { // both are in order of id
+		for len(list) > 0 && list[0].id() < entry.ID {
+			list = list[1:]
+		}
+		if len(list) == 0 {
+			return
+		}
+		s := list[0]
+		if s.id() != entry.ID || !entry.Sealed || s.seal.Load() == nil {
 			continue
 		}
 		key := moveKey{log.id, s.id()}
@@ -74,7 +82,8 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 		if entry.Resident.Without(manifest.TierCold) == 0 {
 			continue
 		}
-		shown := planner.Segment{ID: s.id(), SealedNs: entry.SealedNs, AccessedNs: s.lastRead.Load(), Moving: c.mu.moving[key]}
+		c.mu.shown = append(c.mu.shown, planner.Segment{ID: s.id(), SealedNs: entry.SealedNs, AccessedNs: s.lastRead.Load(), Moving: c.mu.moving[key]})
+		shown := &c.mu.shown[len(c.mu.shown)-1]
 		shown.Copies = copiesOf(s, entry)
 		for kind, failure := range c.mu.failures[key] {
 			if int(kind) < len(shown.Failures) {
@@ -84,10 +93,8 @@ func (c *coordinator) segmentsLocked(log *Log) []planner.Segment {
 		if stopped {
 			shown.Failures[planner.Upload].NotBeforeNs = math.MaxInt64
 		}
-		c.holdAskingLocked(&shown)
-		segments = append(segments, shown)
+		c.holdAskingLocked(shown)
 	}
-	return segments
 }
 
 // holdAskingLocked keeps evictions that have to ask the bucket away from one that
