@@ -153,7 +153,7 @@ func (c *checker) readFile(path string) (contents []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if size > segment.SegmentBytesMax {
+	if size > segment.FileBytesMax {
 		return nil, fmt.Errorf("%d bytes: %w", size, vfs.ErrTooLarge)
 	}
 	if int64(cap(c.buffer)) < size {

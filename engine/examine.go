@@ -199,5 +199,5 @@ func (l *Log) takeHeader(ends fileEnds, found *foundSegment) error {
 
 // readWhole reads a segment by the descriptor, never through a map.
 func (l *Log) readWhole(s *segmentFile) ([]byte, error) {
-	return vfs.ReadFile(s.fs, s.path, segment.SegmentBytesMax)
+	return vfs.ReadFile(s.fs, s.path, segment.FileBytesMax)
 }

@@ -139,7 +139,7 @@ func DecodeFooter(b []byte) (Footer, error) {
 // check bounds what others compute with: offsets and sequences.
 func (f *Footer) check() error {
 	switch {
-	case f.IndexOffset < HeaderBytes || f.IndexOffset > SegmentBytesMax || f.IndexOffset%8 != 0:
+	case f.IndexOffset < HeaderBytes || f.IndexOffset > SegmentBytesMax+SealMarkBytes || f.IndexOffset%8 != 0:
 		return fmt.Errorf("index offset %d: %w", f.IndexOffset, ErrCorrupt)
 	case f.IndexBytes > SegmentBytesMax || f.IndexBytes%8 != 0:
 		return fmt.Errorf("index length %d: %w", f.IndexBytes, ErrCorrupt)

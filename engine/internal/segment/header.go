@@ -23,6 +23,9 @@ const (
 	FrameBytes = 128 << 10
 	// SegmentBytesMax is the length of the longest segment file.
 	SegmentBytesMax = 2 << 30
+	// FileBytesMax bounds the length of a file that damage left no room to be sealed
+	// in: seal mark, index and footer stand behind the end that it was made with.
+	FileBytesMax = SegmentBytesMax + SegmentBytesMax/16
 	// SeqMax is the highest sequence number that a segment may hold.
 	SeqMax = 1<<63 - 2
 )

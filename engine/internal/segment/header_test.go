@@ -135,7 +135,7 @@ func TestMeaningIsCheckedLast(t *testing.T) {
 	for name, change := range map[string]func(*Footer){
 		"index in the header":     func(f *Footer) { f.IndexOffset = 64 },
 		"index not aligned":       func(f *Footer) { f.IndexOffset++ },
-		"index beyond a segment":  func(f *Footer) { f.IndexOffset = SegmentBytesMax + 8 },
+		"index beyond a segment":  func(f *Footer) { f.IndexOffset = SegmentBytesMax + SealMarkBytes + 8 },
 		"index length odd":        func(f *Footer) { f.IndexBytes = 63 },
 		"index longer than it":    func(f *Footer) { f.IndexBytes = 1 << 63 },
 		"base sequence 0":         func(f *Footer) { f.BaseSeq = 0 },

@@ -21,7 +21,7 @@ const (
 	framesMax = segment.SegmentBytesMax/segment.FrameBytes + 2
 	// segmentBytesMax is the longest segment file: one that damage left no room
 	// in grows by seal mark, index and footer.
-	segmentBytesMax = segment.SegmentBytesMax + segment.SegmentBytesMax/16
+	segmentBytesMax = segment.FileBytesMax
 	// objectBytesMax is more than an object of the longest segment may take.
 	objectBytesMax = segmentBytesMax + segmentBytesMax/128
 	// compressedFrameBytesMin is the length of the shortest zstd frame with
