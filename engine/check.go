@@ -86,6 +86,11 @@ type checker struct {
 func (c *checker) checkRoot() error {
 	root, err := readRoot(c.fs, c.dir)
 	switch {
+	case isUnmarked(c.fs, c.dir, err):
+		c.report.Damage = append(c.report.Damage, Finding{
+			Kind: FoundMissing, Part: PartRoot, Path: filepath.Join(c.dir, engineFileName), Cost: CostNone,
+			Reason: "the root has logs and no " + engineFileName + ": put it back from a copy, or start serve with --bucket, which makes it anew",
+		})
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s is no root (it has no %s)", ErrNotFound, c.dir, engineFileName)
 	case errors.Is(err, ErrDamaged):

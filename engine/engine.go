@@ -172,6 +172,9 @@ func OpenReadOnly(dir string) (*Engine, error) {
 func openReadOnly(dir string, opts Options) (*Engine, error) {
 	opts.ensureDefaults()
 	root, err := readRoot(opts.FS, dir)
+	if isUnmarked(opts.FS, dir, err) {
+		root, err = rootFile{}, nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s is no root (it has no %s)", ErrNotFound, dir, engineFileName)
 	}

@@ -150,6 +150,34 @@ func writeText(t *testing.T, path, text string) string {
 	return path
 }
 
+// A root that lost engine.json is read, and made whole by the next open for writing.
+func TestARootWithoutItsFileIsRead(t *testing.T) {
+	dir := t.TempDir()
+	e := openTest(t, dir)
+	appendMany(t, openLogTest(t, e, LogOptions{}), 1, 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, os.Remove(filepath.Join(dir, engineFileName)))
+	report, err := Check(t.Context(), dir, CheckOptions{})
+	if err != nil || len(report.Damage) != 1 || report.Logs[0].Records != 3 {
+		t.Errorf("check: %v, %+v", err, report)
+	}
+	reader, err := OpenReadOnly(dir)
+	must(t, err)
+	if got := openLogTest(t, reader, LogOptions{}).Watermarks().Durable; got != 3 {
+		t.Errorf("%d records are read", got)
+	}
+	must(t, reader.Close())
+	must(t, openTest(t, dir).Close())
+	if report, err := Check(t.Context(), dir, CheckOptions{}); err != nil || !report.OK() {
+		t.Errorf("check: %v, %+v", err, report)
+	}
+	if _, err := OpenReadOnly(t.TempDir()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an empty directory: %v", err)
+	}
+}
+
 // A log is renamed by its directory: it keeps its id, its records and its folder
 // in the bucket.
 func TestARenamedLogGoesOnUnderItsNewName(t *testing.T) {

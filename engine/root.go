@@ -92,6 +92,16 @@ func readRoot(fsys vfs.FS, dir string) (rootFile, error) {
 	return root, nil
 }
 
+// isUnmarked reports whether a directory has logs and no engine.json: a root that
+// lost it. The next open for writing makes it anew.
+func isUnmarked(fsys vfs.FS, dir string, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	info, err := fsys.Stat(filepath.Join(dir, logsDirName))
+	return err == nil && info.IsDir()
+}
+
 func writeJSON(fsys vfs.FS, path string, value any) error {
 	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
