@@ -129,3 +129,20 @@ def test_a_size_that_lies_takes_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_an_object_with_a_damaged_tail_gives_its_records(golden: tuple[bytes, int]) -> None:
+    """Whichever byte of the last frame or the seek table is flipped, and however
+    much of them is cut off."""
+    data, index = golden
+    whole = object_of(data, [512, index])
+    tail = decode_seek_table(memoryview(whole))[-1].offset
+    for at in range(tail, len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        for raw in (flipped, whole[:at]):
+            try:
+                found = WarmObject(memoryview(raw))
+            except FormatError:
+                found = WarmObject(memoryview(raw), torn=True)
+            assert found.salvage()[0][:index] == data[:index], at

@@ -36,6 +36,7 @@ func useObject(t *testing.T, b []byte, tailBytes int64) {
 	want := testIdentity()
 	want.Salt = 0
 	o, err := OpenObject(context.Background(), src, int64(len(b)), tailBytes, want)
+	useSalvaged(t, src)
 	if err != nil {
 		if !typed(err) {
 			t.Fatalf("%v", err)
@@ -72,11 +73,35 @@ func useObject(t *testing.T, b []byte, tailBytes int64) {
 	}
 }
 
+// useSalvaged opens the same bytes as an object whose tail is damaged.
+func useSalvaged(t *testing.T, src *memoryReader) {
+	t.Helper()
+	known := testHeader()
+	for _, salt := range []uint64{0, known.Salt} {
+		footer := segment.Footer{LogID: known.LogID, ID: known.ID, Salt: salt, BaseSeq: known.BaseSeq, FirstSeq: known.BaseSeq, LastSeq: known.BaseSeq + 30}
+		o, err := SalvageObject(context.Background(), src, int64(len(src.b)), footer)
+		if err != nil {
+			if !typed(err) {
+				t.Fatalf("salvage: %v", err)
+			}
+			continue
+		}
+		for i := range o.Frames() {
+			if _, err := o.ReadFrame(context.Background(), i); err != nil && !typed(err) {
+				t.Fatalf("salvaged frame: %v", err)
+			}
+		}
+	}
+}
+
 func FuzzObject(f *testing.F) {
 	for _, b := range goldenObjects(f) {
 		f.Add(b, int64(0))
 		f.Add(b, int64(200))
 		f.Add(b[:len(b)-len(b)/3], int64(0))
+		torn := bytes.Clone(b)
+		torn[len(b)-1] ^= 1
+		f.Add(torn, int64(0))
 	}
 	f.Fuzz(useObject)
 }

@@ -37,13 +37,15 @@ class Copy:
         raw = memoryview(self.path.read_bytes())
         if self.tier == "hot":
             return raw, []
-        found = WarmObject(raw)
-        self.tail_bytes = len(raw) - found.frames[-1].offset
+        wrong = []
         try:
+            found = WarmObject(raw)
+            self.tail_bytes = len(raw) - found.frames[-1].offset
             found.check_frames(*found.tail())
-            wrong = []
         except FormatError as error:
             wrong = [str(error)]
+        if self.tail_bytes is None:
+            found = WarmObject(raw, torn=True)
         data, findings = found.salvage()
         return memoryview(data), wrong + findings
 

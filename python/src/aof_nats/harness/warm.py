@@ -28,6 +28,8 @@ _TABLE_FOOTER = 9
 _WITH_CHECKSUMS = 0x80
 _NOT_INTERPRETED = 0x03
 _READ_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 17
+_UNSIZED_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,65 @@ def _frames(data: memoryview, table: int, count: int) -> list[ZstdFrame]:
     return frames
 
 
+def frame_at(data: memoryview, offset: int, segment_offset: int) -> ZstdFrame | None:
+    """The zstd frame at an offset, by its own header and those of its blocks."""
+    import zstandard
+
+    try:
+        header = zstandard.get_frame_parameters(bytes(data[offset : offset + 18]))
+        at = offset + zstandard.frame_header_size(bytes(data[offset : offset + 18]))
+        stated = zstandard.frame_content_size(bytes(data[offset : offset + 18]))
+    except zstandard.ZstdError:
+        return None
+    blocks, last = 0, 0
+    while not last:
+        if at + 3 > len(data):
+            return None
+        block = int.from_bytes(data[at : at + 3], "little")
+        last, kind, length = block & 1, block >> 1 & 3, block >> 3
+        if kind == 3 or length > _BLOCK_BYTES:
+            return None
+        at += 3 + (1 if kind == 1 else length)
+        blocks += 1
+    if at + 4 > len(data) or not header.has_checksum or header.dict_id:
+        return None
+    size = stated
+    if stated == -1:
+        try:
+            with zstandard.ZstdDecompressor().stream_reader(bytes(data[offset : at + 4])) as reader:
+                size = len(reader.read(_UNSIZED_BYTES + 1))
+        except zstandard.ZstdError:
+            return None
+    if not 0 < size <= min(blocks * _BLOCK_BYTES, MOST_CONTENT) or stated == -1 and size > _UNSIZED_BYTES:
+        return None
+    return ZstdFrame(offset, at + 4 - offset, segment_offset, size, struct.unpack_from("<I", data, at)[0])
+
+
+def walk_frames(data: memoryview) -> list[ZstdFrame]:
+    """The frames from the start of an object, up to the first thing that is none."""
+    frames: list[ZstdFrame] = []
+    at = segment_offset = 0
+    while len(frames) < MOST_FRAMES:
+        frame = frame_at(data, at, segment_offset)
+        if frame is None:
+            break
+        frames.append(frame)
+        at += frame.length
+        segment_offset += frame.segment_length
+    return frames
+
+
 class WarmObject:
     """A whole object in memory. Raises FormatError for bytes that are wrong, and
-    MissingDecoderError without the package zstandard."""
+    MissingDecoderError without the package zstandard. With `torn` its frames are
+    found without the seek table."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, torn: bool = False) -> None:
         self._data = data
         self._decoder = _decoder()
-        self.frames = decode_seek_table(data)
+        self.frames = walk_frames(data) if torn else decode_seek_table(data)
+        if not self.frames:
+            raise CorruptError("object: no frame, and no seek table")
 
     def frame(self, number: int) -> bytes:
         """The bytes of the segment that a frame holds."""
@@ -141,14 +194,23 @@ class WarmObject:
 
     def salvage(self) -> tuple[bytes, list[str]]:
         """All that can be had of the segment file, zeros in the place of frames
-        that are damaged, and what is wrong with those."""
+        that are damaged, and what is wrong. What a frame says of itself, and decodes
+        as, counts before the seek table."""
         parts, findings = [], []
         for number, frame in enumerate(self.frames):
             try:
                 parts.append(self.frame(number))
+                continue
             except FormatError as error:
-                parts.append(bytes(frame.segment_length))
                 findings.append(str(error))
+            own = frame_at(self._data, frame.offset, frame.segment_offset)
+            try:
+                if own is None or own.length != frame.length:
+                    raise CorruptError("no frame")
+                data = self._data[own.offset : own.offset + own.length]
+                parts.append(_decompress(self._decoder, data, own, f"frame {number}"))
+            except FormatError:
+                parts.append(bytes(frame.segment_length))
         return b"".join(parts), findings
 
 
