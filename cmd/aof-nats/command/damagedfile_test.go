@@ -214,10 +214,10 @@ var damagedSpots = []spot{
 	{"log.json in the bucket", "syntax", folderDir + "log.json", 0, from(0), whole, whole, false},
 	{"log.json in the bucket", "log id", folderDir + "log.json", 0, behind(`"log_id": "`), whole, whole, false},
 	{"object, the only copy", "first frame", folderDir + "segments+/*.zst", 0, from(10), partly, partly, false},
-	{"object, the only copy", "last frame", folderDir + "segments+/*.zst", 0, fromEnd(150), partly, partly, false},
-	{"object, the only copy", "seek table", folderDir + "segments+/*.zst", 0, fromEnd(12), partly, partly, false},
+	{"object, the only copy", "last frame", folderDir + "segments+/*.zst", 0, fromEnd(150), whole, whole, false},
+	{"object, the only copy", "seek table", folderDir + "segments+/*.zst", 0, fromEnd(12), whole, whole, false},
 	{"object", "first frame", folderDir + "segments+/*.zst", -1, from(10), whole, partly, false},
-	{"object", "last frame", folderDir + "segments+/*.zst", -1, fromEnd(150), whole, partly, false},
+	{"object", "last frame", folderDir + "segments+/*.zst", -1, fromEnd(150), whole, whole, false},
 }
 
 // damage flips a bit at a spot, or makes its sector zeros.
