@@ -24,6 +24,9 @@
 // of another is noticed. Records carry their own checksums besides; verifying
 // those is the business of whoever reads them.
 //
+// An object that fails this is no good copy. [SalvageObject] reads what is left of
+// it, by what its frames and records say of themselves.
+//
 // # Memory
 //
 // Writing and restoring hold one frame, plain and compressed, and the index. A
