@@ -40,9 +40,6 @@ func (r *recovery) adoptObjects() error {
 		return nil
 	}
 	for i := range objects {
-		if r.epochsBeyond(&objects[i]) == 0 {
-			r.see(&objects[i])
-		}
 		if err := r.adoptObject(&objects[i]); err != nil {
 			return err
 		}
@@ -50,23 +47,17 @@ func (r *recovery) adoptObjects() error {
 	return nil
 }
 
-// see notes the sequence that an object is named with, which is given out.
+// see notes what an object is named with where the manifest lost records: at least
+// that was given out. A whole manifest knows by itself where its log ends, and the
+// sequences of an owner that has overtaken this one are none of it.
 func (r *recovery) see(listed *listedObject) {
-	if listed.Last < seqNamedMax {
+	if listed.Last >= seqNamedMax {
+		return
+	}
+	r.seen.id = max(r.seen.id, listed.ID)
+	if r.incomplete != "" || r.unrecorded {
 		r.seen.seq = max(r.seen.seq, listed.Last)
 	}
-}
-
-// epochsBeyond is how far an object's epoch is above what this root ever claimed, 0
-// if it is not, or cannot be read: another owner has gone its own way, and gives out
-// sequences of its own.
-func (r *recovery) epochsBeyond(listed *listedObject) uint64 {
-	claimed := max(r.claims.Made.Epoch, r.claims.Intended.Epoch)
-	if listed.object == nil || claimed == 0 {
-		return 0
-	}
-	epoch := listed.object.Footer().Epoch
-	return epoch - min(epoch, claimed)
 }
 
 // whyWithoutBucket is why no bucket is asked that may have objects of the log; nil
@@ -94,9 +85,7 @@ func (r *recovery) askBucket(ctx context.Context) error {
 	return r.log.checkOwnBucket(ctx, r.claims)
 }
 
-// unknownObjects are the objects that the manifest says too little of. What all of
-// them are named is the least that ids go on from, and what the others are that
-// sequences do.
+// unknownObjects are the objects that the manifest says too little of.
 func (r *recovery) unknownObjects(objects []listedObject) (unknown []listedObject) {
 	state := r.log.journal.state()
 	queued := make(map[string]bool)
@@ -104,15 +93,11 @@ func (r *recovery) unknownObjects(objects []listedObject) (unknown []listedObjec
 		queued[object.Key] = true
 	}
 	for _, listed := range objects {
-		if listed.Last < seqNamedMax {
-			r.seen.id = max(r.seen.id, listed.ID)
-		}
+		r.see(&listed)
 		entry := state.Segment(listed.ID)
 		known := entry != nil && !entry.Incomplete() && entry.Sealed && entry.Resident.Has(manifest.TierCold)
 		if !known && !queued[listed.String()] {
 			unknown = append(unknown, listed)
-		} else {
-			r.see(&listed)
 		}
 	}
 	return unknown
@@ -149,13 +134,15 @@ func (r *recovery) adoptObject(listed *listedObject) error {
 	return err
 }
 
-// fitsKey says what speaks against an object, "" if nothing does.
+// fitsKey says what speaks against an object, "" if nothing does. An owner with a
+// higher epoch than this root ever claimed has gone its own way.
 func (r *recovery) fitsKey(listed *listedObject, f *segment.Footer) string {
-	switch beyond := r.epochsBeyond(listed); {
+	claimed := max(r.claims.Made.Epoch, r.claims.Intended.Epoch)
+	switch {
 	case f.FirstSeq != listed.First || f.LastSeq != listed.Last:
 		return fmt.Sprintf("it holds the sequences %d to %d", f.FirstSeq, f.LastSeq)
-	case beyond > 0:
-		return fmt.Sprintf("an owner with epoch %d wrote it, this root claimed %d last", f.Epoch, f.Epoch-beyond)
+	case claimed > 0 && f.Epoch > claimed:
+		return fmt.Sprintf("an owner with epoch %d wrote it, this root claimed %d last", f.Epoch, claimed)
 	}
 	return r.fits(f)
 }

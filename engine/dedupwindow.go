@@ -155,7 +155,9 @@ func (l *Log) dedupStart(from, now int64) uint64 {
 		case footer == nil:
 			inside = true
 		case footer.Count > 0:
-			inside = arrivals.mayReach(i, from)
+			if inside = arrivals.mayReach(i, from); !inside {
+				return start // what is in front of it came earlier
+			}
 		}
 		if inside && (footer == nil || footer.Count > 0) {
 			start = min(start, s.baseSeq())
