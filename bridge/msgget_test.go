@@ -90,6 +90,9 @@ func TestHeaderValuesAreByteForByteThoseOfAStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := conn.Flush(); err != nil { // the answers go another way than the messages
+		t.Fatal(err)
+	}
 	headers := block("A: 1", "B:  two", "B:      six", "C: \ttab", "D: trail \t ", "E: ", "F:    ", "G: \xff\xfe", "\xff: x", "Nats-Msg-Id:  id")
 	sent := "CONNECT {\"headers\":true,\"verbose\":false}\r\n"
 	for _, subject := range []string{"orders.h", "twin.h"} {
