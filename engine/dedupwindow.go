@@ -146,22 +146,18 @@ func (l *Log) windowRead() error {
 // time. A lost segment may have such sequences if the one behind it has.
 func (l *Log) dedupStart(from, now int64) uint64 {
 	arrivals := l.arrivals(now)
-	list, start, inside := arrivals.list, l.durable.Load()+1, true
+	list, start := arrivals.list, l.durable.Load()+1
 	for i := len(list) - 1; i >= 0; i-- {
 		s := list[i]
 		footer := s.seal.Load()
 		switch {
-		case s.lost != "":
-		case footer == nil:
-			inside = true
-		case footer.Count > 0:
-			if inside = arrivals.mayReach(i, from); !inside {
-				return start // what is in front of it came earlier
-			}
+		case s.lost != "" || footer == nil:
+		case footer.Count == 0:
+			continue
+		case !arrivals.mayReach(i, from):
+			return start // what is in front of it came earlier
 		}
-		if inside && (footer == nil || footer.Count > 0) {
-			start = min(start, s.baseSeq())
-		}
+		start = min(start, s.baseSeq())
 	}
 	return start
 }
