@@ -138,7 +138,7 @@ func (e *Engine) openBucket() (err error) {
 	}
 	e.bucket, err = bucket.Open(context.Background(), bucket.Options{
 		URL: e.opts.Bucket, FS: e.opts.BucketFS, ReadOnly: e.readOnly, Existing: used, AllowUnfenced: e.opts.AllowUnfencedBucket,
-		Retry: e.opts.bucketRetry, Now: e.opts.Now, Logger: e.opts.Logger, Wrap: e.opts.wrapBucket,
+		Retry: e.opts.bucketRetry, Now: e.opts.Now, Random: randomReader(e.opts.random), Logger: e.opts.Logger, Wrap: e.opts.wrapBucket,
 	})
 	if errors.Is(err, bucket.ErrURL) {
 		err = fmt.Errorf("%w: %w", ErrInvalidOptions, err)
@@ -271,6 +271,19 @@ func (e *Engine) markClosed() (was bool) {
 	defer e.mu.Unlock()
 	was, e.mu.closed = e.mu.closed, true
 	return was
+}
+
+// randomReader reads bytes of random numbers.
+type randomReader func() uint64
+
+// Read implements io.Reader.
+func (r randomReader) Read(p []byte) (int, error) {
+	for at := 0; at < len(p); {
+		var word [8]byte
+		binary.LittleEndian.PutUint64(word[:], r())
+		at += copy(p[at:], word[:])
+	}
+	return len(p), nil
 }
 
 // randomID returns a random number that is not zero.
