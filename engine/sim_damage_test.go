@@ -16,11 +16,18 @@ type damage struct {
 	corrupted bool
 	// manifestOnly says that no segment was touched: then nothing may be lost.
 	manifestOnly bool
-	zeroed       bool // a whole sector became zeros
-	ownZeros     bool // a touched record holds a whole sector of zeros of its own
-	proved       bool // bytes that verify elsewhere prove that the place was durable
+	evicted      map[uint64]bool // segments of which a copy was evicted
+	zeroed       bool            // a whole sector became zeros
+	ownZeros     bool            // a touched record holds a whole sector of zeros of its own
+	proved       bool            // bytes that verify elsewhere prove that the place was durable
 	where        string
 	tainted      map[uint64]bool // sequences whose bytes were touched or were reported before
+}
+
+// missed reports whether a finding is a copy that was evicted and whose eviction the
+// damage to the manifest hid: it is missed, and another copy has its records.
+func (m *simModel) missed(found *Finding) bool {
+	return m.manifestOnly && m.evicted[found.Segment] && found.Kind == FoundMissing && found.Cost == CostRepairable
 }
 
 // plantDamage changes bytes of one segment file, on the disk and, where the

@@ -82,7 +82,7 @@ func (h *history) checkFiles() {
 		return
 	}
 	for _, found := range append(report.Damage, report.Logs[0].Damage...) {
-		if found.Part != PartManifest || !h.model.manifestOnly {
+		if (found.Part != PartManifest || !h.model.manifestOnly) && !h.model.missed(&found) {
 			h.violate("check of the files: %v", found)
 		}
 	}
@@ -452,6 +452,9 @@ func (h *history) tier() {
 		isEviction := next.Kind == planner.EvictHot || next.Kind == planner.EvictWarm
 		if isEviction && !h.final && h.chance(10) {
 			h.disk.CrashAt(1 + h.below(6))
+		}
+		if isEviction {
+			h.model.evicted[next.Segment] = true
 		}
 		h.engine.coordinator.step()
 		h.moving = planner.None

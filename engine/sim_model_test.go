@@ -48,7 +48,7 @@ type simPlace struct {
 func newSimModel(h *history) *simModel {
 	return &simModel{
 		history: h, made: make([]madeRecord, 1), current: make([]int, 1),
-		places: make(map[uint64][]simPlace), ids: make(map[uint64][]byte), late: make(map[string]bool), damage: damage{tainted: make(map[uint64]bool)},
+		places: make(map[uint64][]simPlace), ids: make(map[uint64][]byte), late: make(map[string]bool), damage: damage{tainted: make(map[uint64]bool), evicted: make(map[uint64]bool)},
 	}
 }
 
