@@ -18,7 +18,7 @@ import (
 
 // This file makes a manifest whole again that lost records: what they said of
 // segments stands in the footers of their copies. Warm files are looked at here,
-// objects in adoptobjects.go; docs/adr/0014 has the reasons.
+// objects in adoptobjects.go; docs/adr/0015 has the reasons.
 
 // adoptCopies looks for what the manifest does not say of copies, where there is
 // a sign that it should.
@@ -255,7 +255,8 @@ func (r *recovery) adoptSegment(f *segment.Footer, sealedNs int64, arrival []man
 	return "", nil
 }
 
-// countHot records that segment files are there of which the manifest lost it.
+// countHot records that segment files are there which the manifest does not count
+// on: it lost that, a crash cut their eviction off, or somebody put them back.
 func (r *recovery) countHot() error {
 	for _, found := range r.found {
 		s, entry := found.file, r.log.journal.state().Segment(found.name.id)

@@ -149,15 +149,7 @@ func TestAnOpenDoesNotEndAnEvictionThatOnlyTheBucketCanAnswerFor(t *testing.T) {
 			r.fill(t, 1, 30)
 			r.mustDo(t, 1, eviction.before...)
 			path := r.copyPath(eviction.in)
-			contents, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.mustDo(t, 1, eviction.kind)
-			r.close(t)
-			if err := os.WriteFile(path, contents, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			r.cutEviction(t, eviction.kind, eviction.in)
 			object := r.objectPath(1)
 			moveDir(t, object, object+".away")
 			before := requests(r.driver)
