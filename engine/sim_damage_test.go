@@ -25,9 +25,9 @@ type damage struct {
 }
 
 // missed reports whether a finding is a copy that was evicted and whose eviction the
-// damage to the manifest hid: it is missed, and another copy has its records.
+// damage to the manifest hid: it is missed, and no record with it.
 func (m *simModel) missed(found *Finding) bool {
-	return m.manifestOnly && m.evicted[found.Segment] && found.Kind == FoundMissing && found.Cost == CostRepairable
+	return m.manifestOnly && m.evicted[found.Segment] && found.Kind == FoundMissing && found.Cost != CostLost
 }
 
 // plantDamage changes bytes of one segment file, on the disk and, where the
